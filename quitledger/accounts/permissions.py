@@ -1,0 +1,67 @@
+"""Who may: one list of permissions, one table from role to permissions. (May this be done now: <room>/rules.py.)"""
+
+from enum import StrEnum
+
+
+class Permission(StrEnum):
+    """What an account may do. The word is also the audit action and, with a slash, the URL."""
+
+    CASE_READ = "case.read"
+    CASE_REGISTER = "case.register"
+    IDENTITY_SHOW = "identity.show"
+    BASELINE_RECORD = "baseline.record"
+    VISIT_READ = "visit.read"
+    VISIT_RECORD = "visit.record"
+    VISIT_DOWNLOAD = "visit.download"
+    WINDOW_EXTEND = "window.extend"
+    ACCOUNT_ADD = "account.add"
+    INSTITUTION_IMPORT = "institution.import"
+
+
+class Role(StrEnum):
+    """In an institution: recorder, supervisor. At the agency and its desk: the others."""
+
+    RECORDER = "recorder"
+    SUPERVISOR = "supervisor"
+    DESK_OFFICER = "desk_officer"
+    DESK_SUPERVISOR = "desk_supervisor"
+    ANALYST = "analyst"
+    ADMINISTRATOR = "administrator"
+
+    @property
+    def label(self) -> str:
+        """The role in Chinese."""
+        return LABELS[self]
+
+
+LABELS = {
+    Role.RECORDER: "登錄人員",
+    Role.SUPERVISOR: "業務主管",
+    Role.DESK_OFFICER: "窗口人員",
+    Role.DESK_SUPERVISOR: "窗口主管",
+    Role.ANALYST: "分析人員",
+    Role.ADMINISTRATOR: "系統管理者",
+}
+INSTITUTION_ROLES = (Role.RECORDER, Role.SUPERVISOR)
+AGENCY_ROLES = (Role.DESK_OFFICER, Role.DESK_SUPERVISOR, Role.ANALYST, Role.ADMINISTRATOR)
+
+_P = Permission
+_RECORDS = {
+    _P.CASE_READ,
+    _P.CASE_REGISTER,
+    _P.IDENTITY_SHOW,
+    _P.BASELINE_RECORD,
+    _P.VISIT_READ,
+    _P.VISIT_RECORD,
+    _P.VISIT_DOWNLOAD,
+}
+_DESK = {_P.CASE_READ, _P.IDENTITY_SHOW, _P.VISIT_READ, _P.VISIT_DOWNLOAD}
+
+PERMISSIONS: dict[Role, frozenset[Permission]] = {
+    Role.RECORDER: frozenset(_RECORDS),
+    Role.SUPERVISOR: frozenset(_RECORDS),
+    Role.DESK_OFFICER: frozenset(_DESK),
+    Role.DESK_SUPERVISOR: frozenset(_DESK | {_P.WINDOW_EXTEND}),
+    Role.ANALYST: frozenset(),
+    Role.ADMINISTRATOR: frozenset({_P.ACCOUNT_ADD, _P.INSTITUTION_IMPORT}),
+}

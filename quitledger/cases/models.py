@@ -1,0 +1,123 @@
+"""People being helped (戒菸者): a person is national, a case is an institution's, a baseline is its intake (收案評估)."""
+
+from django.contrib.postgres.functions import RandomUUID
+from django.contrib.postgres.indexes import GinIndex
+from django.db import models
+from django.db.models import Func, Q
+
+from quitledger.accounts.keys import keys
+from quitledger.accounts.models import User
+from quitledger.institutions.models import Institution
+
+from .identity import IdentityKind, mask
+
+
+class ProgrammeNow(Func):
+    """The database's programme clock."""
+
+    function = "programme_now"
+    output_field = models.DateTimeField()
+    arity = 0
+
+
+class Person(models.Model):
+    """A person, once in the nation: identity, birth date, sex, and nothing else. FHIR Patient.
+
+    Rows are made by the database function cases_find_person alone; identity numbers are encrypted with a key outside
+    the database, found by keyed hash, shown masked.
+    """
+
+    uid = models.UUIDField(unique=True, db_default=RandomUUID(), editable=False)
+    identity_kind = models.CharField(max_length=30, choices=[(kind, kind.value) for kind in IdentityKind])
+    identity_country = models.CharField(max_length=3, blank=True)
+    identity_hash = models.BinaryField(max_length=32)
+    identity_token = models.BinaryField()
+    identity_key_id = models.CharField(max_length=20)
+    birth_on = models.DateField("出生日期")
+    sex = models.CharField("性別", max_length=6, choices=[("male", "男"), ("female", "女")])
+    created_at = models.DateTimeField(db_default=ProgrammeNow())
+    changed_at = models.DateTimeField(db_default=ProgrammeNow())
+
+    class Meta:
+        constraints = [
+            # A birth date typed differently elsewhere makes a second person, which the desk merges later: refusing
+            # would tell an institution that the number is known.
+            models.UniqueConstraint(name="cases_person_once", fields=["identity_hash", "birth_on"]),
+            models.CheckConstraint(name="cases_person_sex", condition=Q(sex__in=["male", "female"])),
+        ]
+
+    @property
+    def identity_number(self) -> str:
+        """The whole number, decrypted. Journal the read where it is shown."""
+        return keys().decrypt(bytes(self.identity_token), self.identity_key_id, about=b"identity")
+
+    @property
+    def masked_identity(self) -> str:
+        """A12****789."""
+        return mask(self.identity_number)
+
+
+class Case(models.Model):
+    """個案: a person as one institution knows him."""
+
+    uid = models.UUIDField(unique=True)
+    person = models.ForeignKey(Person, models.PROTECT, related_name="cases")
+    institution = models.ForeignKey(Institution, models.PROTECT, related_name="cases")
+    name = models.CharField("姓名", max_length=60)
+    chart_no = models.CharField("病歷號", max_length=30, blank=True)
+    phone = models.CharField("電話", max_length=30, blank=True)
+    opened_on = models.DateField("收案日期")
+    version = models.PositiveIntegerField(default=1)
+    changed_by = models.ForeignKey(User, models.PROTECT, null=True, related_name="+")
+    changed_at = models.DateTimeField(db_default=ProgrammeNow())
+    change_reason = models.CharField(max_length=200, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(name="cases_case_once", fields=["institution", "person"]),
+            models.UniqueConstraint(name="cases_case_chart_no_once", fields=["institution", "chart_no"],
+                                    condition=~Q(chart_no="")),
+            models.UniqueConstraint(name="cases_case_key", fields=["id", "person", "institution"]),
+            models.CheckConstraint(name="cases_case_name", condition=~Q(name="")),
+        ]
+        indexes = [GinIndex(name="cases_case_name_part", fields=["name"], opclasses=["gin_trgm_ops"])]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Baseline(models.Model):
+    """收案評估: what a person smoked when the case was opened. FHIR QuestionnaireResponse."""
+
+    uid = models.UUIDField(unique=True)
+    case = models.ForeignKey(Case, models.PROTECT, related_name="baselines")
+    person = models.ForeignKey(Person, models.PROTECT, related_name="+")
+    institution = models.ForeignKey(Institution, models.PROTECT, related_name="+")
+    taken_on = models.DateField("評估日期")
+    # The answers of the Fagerström test, as words (cases.rules.FTND_ITEMS); all six or none.
+    first_cigarette = models.CharField(max_length=20, blank=True)
+    hard_to_refrain = models.CharField(max_length=20, blank=True)
+    hardest_to_give_up = models.CharField(max_length=20, blank=True)
+    most_cigarettes = models.CharField(max_length=20, blank=True)
+    more_in_first_hours = models.CharField(max_length=20, blank=True)
+    smokes_when_ill = models.CharField(max_length=20, blank=True)
+    ftnd_score = models.PositiveSmallIntegerField("尼古丁成癮度", null=True)
+    cigarettes_per_day = models.PositiveSmallIntegerField("平均每日支數", null=True)
+    co_ppm = models.PositiveSmallIntegerField("一氧化碳", null=True)
+    weight_kg = models.DecimalField("體重", max_digits=4, decimal_places=1, null=True)
+    pregnant = models.BooleanField("懷孕", default=False)
+    insured = models.BooleanField("健保在保", null=True)
+    version = models.PositiveIntegerField(default=1)
+    recorded_at = models.DateTimeField(db_default=ProgrammeNow())
+    changed_by = models.ForeignKey(User, models.PROTECT, null=True, related_name="+")
+    changed_at = models.DateTimeField(db_default=ProgrammeNow())
+    change_reason = models.CharField(max_length=200, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(name="cases_baseline_one_a_day", fields=["case", "taken_on"]),
+            models.CheckConstraint(name="cases_baseline_ftnd", condition=Q(ftnd_score__isnull=True) | Q(ftnd_score__lte=10)),
+        ]
+        indexes = [models.Index(name="cases_baseline_person", fields=["person", "taken_on"])]
+
+

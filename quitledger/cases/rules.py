@@ -1,0 +1,335 @@
+"""What an intake (收案評估) must hold, and whether a person may be given medication on a day.
+
+Pure: values in, every problem out. Source: domain.md §6 and §6a; the numbers are policy (`policy_on`), except the
+bounds of what is plausible, which stand in `data/` beside the questions of the Fagerström test.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+import yaml
+
+from quitledger.policy import PolicyGap, Problem, format_roc, policy_on
+
+
+# --- Fagerström test ---
+
+
+@dataclass(frozen=True)
+class FtndAnswer:
+    """One answer of an item: the word that is stored, and the label on the form."""
+
+    word: str
+    label: str
+
+
+@dataclass(frozen=True)
+class FtndItem:
+    """One question of the test: the name of its field in FtndAnswers, the question asked, its answers in form order."""
+
+    name: str
+    question: str
+    answers: tuple[FtndAnswer, ...]
+
+    @property
+    def words(self) -> set[str]:
+        """The words of the answers."""
+        return {answer.word for answer in self.answers}
+
+
+def _data(name: str) -> Any:
+    return yaml.safe_load((Path(__file__).parent / "data" / name).read_text(encoding="utf-8"))
+
+
+FTND_ITEMS: tuple[FtndItem, ...] = tuple(
+    FtndItem(item["name"], item["question"], tuple(FtndAnswer(**answer) for answer in item["answers"]))
+    for item in _data("ftnd.yaml")["items"]
+)
+"""The six questions in the order in which they are asked."""
+
+
+@dataclass(frozen=True)
+class FtndAnswers:
+    """The answers to all six items, each a word of the item of that name in FTND_ITEMS; else ValueError."""
+
+    first_cigarette: str
+    hard_to_refrain: str
+    hardest_to_give_up: str
+    most_cigarettes: str
+    more_in_first_hours: str
+    smokes_when_ill: str
+
+    def __post_init__(self) -> None:
+        for item in FTND_ITEMS:
+            if getattr(self, item.name) not in item.words:
+                raise ValueError(f"{item.name} has no such answer")
+
+
+def ftnd_score(answers: FtndAnswers, on: date) -> int:
+    """The Fagerström score (尼古丁成癮度), 0 to 10 points, by the scoring in force on the day of the intake.
+
+    Raises PolicyGap where policy has no scoring for that day.
+    """
+    points = policy_on(on, "ftnd_scoring")
+    return sum(points[item.name][getattr(answers, item.name)] for item in FTND_ITEMS)
+
+
+# --- Age ---
+
+
+def age_on(birth_on: date, day: date) -> int:
+    """Completed years of age on `day`; negative before birth.
+
+    A year of age is complete from the anniversary of birth. A person born on 29 February completes it, in a common
+    year, with the end of 28 February, that is from 1 March: Civil Code §124 (age counts from the day of birth) and §121
+    (a period ends with the day before the corresponding day; where the month has none, with the month's last day).
+    """
+    return day.year - birth_on.year - ((day.month, day.day) < (birth_on.month, birth_on.day))
+
+
+# --- Intake ---
+
+
+class Taken(Protocol):
+    """An intake, as far as its choice for a course needs it."""
+
+    @property
+    def taken_on(self) -> date: ...
+
+
+Intake = TypeVar("Intake", bound=Taken)
+
+
+@dataclass(frozen=True)
+class BaselineFacts:
+    """What an intake says about dependence: score (0–10) and average of cigarettes a day; None = not recorded."""
+
+    taken_on: date
+    ftnd_score: int | None
+    cigarettes_per_day: int | None
+
+
+@dataclass(frozen=True)
+class _Bounds:
+    title: str
+    unit: str
+    least: int
+    most: int
+    assumed: bool
+
+
+_PLAUSIBLE = {name: _Bounds(**bounds) for name, bounds in _data("plausible.yaml").items()}
+
+
+def baseline_of_course(baselines: Iterable[Intake], first_day: date) -> Intake | None:
+    """The intake that counts for a medication course: the latest taken on its first day or at most
+    `baseline_validity_days` before; of several on one day the last given. None where there is none.
+
+    Raises PolicyGap where the validity on that day is not known.
+    """
+    longest = policy_on(first_day, "baseline_validity_days")
+    valid = [baseline for baseline in baselines if 0 <= (first_day - baseline.taken_on).days <= longest]
+    return max(reversed(valid), key=lambda baseline: baseline.taken_on, default=None)
+
+
+def check_baseline(
+    *,
+    taken_on: date,
+    today: date,
+    birth_on: date,
+    sex: str | None,
+    ftnd: Mapping[str, str],
+    cigarettes_per_day: int | None,
+    co_ppm: int | None,
+    weight_kg: Decimal | None,
+    pregnant: bool,
+) -> list[Problem]:
+    """Every reason why an intake cannot be recorded: dates, the six answers (all or none), slips of the pen.
+
+    `ftnd`: item name → word; an item left out or "" is unanswered. Fields of the problems are the names of the
+    parameters; of an item, "ftnd_" and its name.
+    """
+    return [
+        *_date_problems(taken_on, today, birth_on),
+        *_ftnd_problems(ftnd, taken_on),
+        *implausible({"cigarettes_per_day": cigarettes_per_day, "co_ppm": co_ppm, "weight_kg": weight_kg}),
+        *pregnancy_problems(pregnant, sex),
+    ]
+
+
+def _date_problems(taken_on: date, today: date, birth_on: date) -> list[Problem]:
+    shown, problems = format_roc(taken_on), []
+    if taken_on > today:
+        problems.append(Problem("taken-in-future", f"評估日期 {shown} 還沒到。請填實際評估的日期。", "taken_on"))
+    if taken_on < birth_on:
+        problems.append(Problem("taken-before-birth", f"評估日期 {shown} 早於出生日期。請確認這兩個日期。", "taken_on"))
+    return problems
+
+
+def _ftnd_problems(ftnd: Mapping[str, str], taken_on: date) -> list[Problem]:
+    given = {item: ftnd.get(item.name) or "" for item in FTND_ITEMS}
+    if not any(given.values()):
+        return []
+    problems = []
+    for number, (item, word) in enumerate(given.items(), start=1):
+        field = f"ftnd_{item.name}"
+        if not word:
+            message = f"尼古丁成癮度第 {number} 題還沒作答。6 題都要作答，或全部留空。"
+            problems.append(Problem("ftnd-incomplete", message, field))
+        elif word not in item.words:
+            problems.append(Problem("ftnd-unknown-answer", f"尼古丁成癮度第 {number} 題沒有這個選項。", field))
+    try:
+        policy_on(taken_on, "ftnd_scoring")
+    except PolicyGap as gap:
+        problems.append(Problem("policy-unknown", f"{gap.reason}無法計分，請洽管理窗口。", "taken_on", gap.name))
+    return problems
+
+
+def implausible(values: Mapping[str, int | Decimal | None]) -> list[Problem]:
+    """A problem for each value that must be a slip of the pen; field name → value, None = not recorded.
+
+    The names are those of `data/plausible.yaml` (cigarettes_per_day, co_ppm, …); another is a KeyError.
+    """
+    problems = []
+    for name, value in values.items():
+        bounds = _PLAUSIBLE[name]
+        if value is not None and not bounds.least <= value <= bounds.most:
+            message = f"{bounds.title}應在 {bounds.least} 到 {bounds.most} {bounds.unit}之間，請再確認。"
+            problems.append(Problem("value-implausible", message, name))
+    return problems
+
+
+def pregnancy_problems(pregnant: bool, sex: str | None) -> list[Problem]:
+    """A problem where a man is said to be pregnant. `sex`: "male", "female" or None = not known. Field: pregnant."""
+    if pregnant and sex == "male":
+        return [Problem("pregnant-male", "基本資料的性別是男性，懷孕應為「否」。請確認這兩項。", "pregnant")]
+    return []
+
+
+# --- Eligibility for medication ---
+
+
+@dataclass(frozen=True)
+class Reason:
+    """One condition of eligibility: whether it is met, a sentence with the facts, the policy parameter behind it."""
+
+    ok: bool
+    text: str
+    policy: str
+
+
+@dataclass(frozen=True)
+class Eligibility:
+    """Whether medication may be given: every condition, met or not, and a problem for each that is not."""
+
+    eligible: bool
+    reasons: list[Reason]
+    problems: list[Problem]
+
+
+def medication_eligibility(
+    *,
+    on: date,
+    birth_on: date,
+    pregnant: bool,
+    insured: bool | None,
+    baseline: BaselineFacts | None,
+    course_first_day: date,
+) -> Eligibility:
+    """Whether the programme pays for medication given on the visit day `on` (domain.md §6, §6a).
+
+    Age, pregnancy and insurance are those of the visit day; dependence is that of `baseline`, the intake that counts
+    for the course (`baseline_of_course`), whose first day is `course_first_day` (= `on` for a new course). `insured`
+    None = not known. A rule whose value is unknown on its day is a problem, too ("policy-unknown"): nothing is assumed
+    silently.
+    Fields of the problems: birth_on, pregnant, insured, baseline.
+    """
+    findings: list[Reason | Problem] = [
+        _finding("birth_on", lambda: _old_enough(on, birth_on)),
+        _finding("pregnant", lambda: _not_pregnant(on, pregnant)),
+        _finding("insured", lambda: _insured(on, insured)),
+        _finding("baseline", lambda: _dependent(baseline, course_first_day)),
+    ]
+    problems = [finding for finding in findings if isinstance(finding, Problem)]
+    reasons = [
+        finding if isinstance(finding, Reason) else Reason(False, finding.message, finding.policy or "")
+        for finding in findings
+    ]
+    return Eligibility(not problems, reasons, problems)
+
+
+def _finding(field: str, condition: Callable[[], Reason | Problem]) -> Reason | Problem:
+    try:
+        return condition()
+    except PolicyGap as gap:
+        return Problem("policy-unknown", f"{gap.reason}無法判斷能否用藥，請洽管理窗口。", field, gap.name)
+
+
+def _old_enough(on: date, birth_on: date) -> Reason | Problem:
+    name = "medication_minimum_age"
+    minimum = policy_on(on, name)
+    if age_on(birth_on, on) >= minimum:
+        return Reason(True, f"就醫日 {format_roc(on)} 已滿 {minimum} 歲。", name)
+    message = f"就醫日 {format_roc(on)} 未滿 {minimum} 歲，不能用藥；可以登錄衛教。"
+    return Problem("under-age", message, "birth_on", name)
+
+
+def _not_pregnant(on: date, pregnant: bool) -> Reason | Problem:
+    name = "pregnancy_excludes_medication"
+    if not policy_on(on, name):
+        return Reason(True, "懷孕與否不影響用藥。", name)
+    if not pregnant:
+        return Reason(True, f"就醫日 {format_roc(on)} 未懷孕。", name)
+    return Problem("pregnant", f"就醫日 {format_roc(on)} 懷孕中，不能用藥；可以登錄衛教。", "pregnant", name)
+
+
+def _insured(on: date, insured: bool | None) -> Reason | Problem:
+    name = "insured_required"
+    if not policy_on(on, name):
+        return Reason(True, "用藥不以健保身分為條件。", name)
+    if insured is None:
+        message = "還不知道有沒有健保身分，不能用藥。請先確認並登錄健保身分；衛教可以先登錄。"
+        return Problem("insured-unknown", message, "insured", name)
+    if insured:
+        return Reason(True, "有健保身分。", name)
+    return Problem(
+        "not-insured", "沒有健保身分，不能登錄用藥；可以登錄衛教。身分若有變更，請先更新基本資料。", "insured", name
+    )
+
+
+def _dependent(baseline: BaselineFacts | None, course_first_day: date) -> Reason | Problem:
+    name = "minimum_ftnd_score"
+    if baseline is None:
+        message = "尚無收案評估，缺尼古丁成癮度或每日支數，還不能用藥。請先完成收案評估；衛教可以先登錄。"
+        return Problem("baseline-missing", message, "baseline", name)
+
+    taken, first = format_roc(baseline.taken_on), format_roc(course_first_day)
+    longest = policy_on(course_first_day, "baseline_validity_days")
+    age_in_days = (course_first_day - baseline.taken_on).days
+    if age_in_days > longest:
+        message = f"{taken} 的收案評估距療程首日 {first} 超過 {longest} 日，請重新評估。"
+        return Problem("baseline-too-old", message, "baseline", "baseline_validity_days")
+    if age_in_days < 0:
+        message = f"{taken} 的收案評估晚於療程首日 {first}，不能作為這個療程的依據。請確認評估日期。"
+        return Problem("baseline-after-course", message, "baseline", "baseline_validity_days")
+
+    score, cigarettes = baseline.ftnd_score, baseline.cigarettes_per_day
+    if score is None and cigarettes is None:
+        message = f"{taken} 的收案評估缺尼古丁成癮度與每日支數，還不能用藥。請至少補一項；衛教可以先登錄。"
+        return Problem("baseline-values-missing", message, "baseline", name)
+    least_score = policy_on(course_first_day, name)
+    least_cigarettes = policy_on(course_first_day, "minimum_cigarettes_per_day")
+    facts = (
+        f"收案評估 {taken}：尼古丁成癮度{'未填' if score is None else f' {score} 分'}、"
+        f"每日{'支數未填' if cigarettes is None else f' {cigarettes} 支'}"
+    )
+    condition = f"須尼古丁成癮度 {least_score} 分以上，或每日 {least_cigarettes} 支以上"
+    if score is not None and score >= least_score:
+        return Reason(True, f"{facts}（{condition}）。", name)
+    if cigarettes is not None and cigarettes >= least_cigarettes:
+        return Reason(True, f"{facts}（{condition}）。", "minimum_cigarettes_per_day")
+    return Problem("dependence-below-minimum", f"{facts}。用藥{condition}；可以登錄衛教。", "baseline", name)

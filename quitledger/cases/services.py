@@ -1,0 +1,237 @@
+"""The only writers of persons, cases and baselines. Each is one transaction with its audit entry, and takes `by=`."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import date
+from decimal import Decimal
+from uuid import UUID
+
+from django.db import connection, transaction
+
+from quitledger.accounts.actors import Actor
+from quitledger.accounts.keys import keys
+from quitledger.accounts.permissions import Permission
+from quitledger.audit import journal
+from quitledger.policy import format_roc
+from quitledger.policy.problem import Problem, Refused
+
+from . import rules
+from .identity import check_identity, normalise, sex_of
+from .models import Baseline, Case
+
+
+@dataclass(frozen=True)
+class Registration:
+    """A person as typed at registration. `uid` becomes the case's: the same form sent twice is the same case."""
+
+    uid: UUID
+    identity_kind: str
+    identity_number: str = field(repr=False)
+    identity_country: str
+    birth_on: date
+    sex: str
+    name: str
+    chart_no: str = ""
+    phone: str = ""
+
+
+def identity_hash(kind: str, number: str, country: str = "") -> bytes:
+    """The keyed hash under which a person is found: of the number in its one form."""
+    return keys().keyed_hash(f"{kind}:{normalise(country)}:{normalise(number)}")
+
+
+def find_by_identity(*, number: str, by: Actor) -> list[Case]:
+    """The cases of the actor's institution with exactly this identity number, whatever its kind. Journals nothing."""
+    by.require(Permission.CASE_READ)
+    number = normalise(number)
+    hashes = [
+        identity_hash(kind, number) for kind in ("national_id", "resident_certificate", "resident_certificate_old")
+    ]
+    cases = Case.objects.select_related("person")
+    if by.institution_id:
+        cases = cases.filter(institution_id=by.institution_id)
+    found = list(cases.filter(person__identity_hash__in=hashes))
+    if found or not number.isalnum():
+        return found
+    # A passport's hash needs its country: those of the institution's own passport holders are tried.
+    passports = cases.filter(person__identity_kind="passport")
+    countries = set(passports.values_list("person__identity_country", flat=True))
+    return list(passports.filter(person__identity_hash__in=[identity_hash("passport", number, c) for c in countries]))
+
+
+def check_registration(entry: Registration, *, today: date, made_up_allowed: bool, by: Actor) -> list[Problem]:
+    """Every reason why this person cannot be registered as typed."""
+    problems = check_identity(
+        entry.identity_kind, entry.identity_number, entry.identity_country or None, made_up_allowed=made_up_allowed
+    )
+    if entry.birth_on > today:
+        problems.append(
+            Problem("birth-in-future", f"出生日期 {format_roc(entry.birth_on)} 還沒到，請確認。", "birth_on")
+        )
+    else:
+        too_old = rules.implausible({"age": rules.age_on(entry.birth_on, today)})
+        problems += [replace(problem, field="birth_on") for problem in too_old]
+    if entry.sex not in ("male", "female"):
+        problems.append(Problem("sex-missing", "請選擇性別。", "sex"))
+    else:
+        expected = sex_of(entry.identity_kind, normalise(entry.identity_number)) if not problems else None
+        if expected and expected != entry.sex:
+            problems.append(Problem("sex-differs", "性別與證號第 2 碼不符，請確認性別與證號。", "sex"))
+    if not entry.name.strip():
+        problems.append(Problem("name-missing", "請填姓名。", "name"))
+    for name, label in (("name", "姓名"), ("chart_no", "病歷號"), ("phone", "電話")):
+        most = Case._meta.get_field(name).max_length or 0
+        if len(getattr(entry, name)) > most:
+            problems.append(Problem("text-too-long", f"{label}最多 {most} 字。", name))
+        elif "\x00" in getattr(entry, name):
+            problems.append(Problem("text-unreadable", f"{label}有無法儲存的字元，請刪除後重填。", name))
+    if problems:
+        return problems
+    if entry.chart_no and Case.objects.filter(institution_id=by.institution_id, chart_no=entry.chart_no).exclude(
+        uid=entry.uid
+    ):
+        problems.append(Problem("chart-no-taken", "貴機構已有個案使用這個病歷號，請確認。", "chart_no"))
+    hashed = identity_hash(entry.identity_kind, entry.identity_number, entry.identity_country)
+    for known in Case.objects.filter(institution_id=by.institution_id, person__identity_hash=hashed).select_related(
+        "person"
+    ):
+        if known.uid == entry.uid:
+            continue
+        if known.person.birth_on == entry.birth_on:
+            problems.append(
+                Problem("case-exists", "貴機構已有這位戒菸者，請用「找戒菸者」開啟原有的個案。", "identity_number")
+            )
+        else:
+            problems.append(
+                Problem(
+                    "birth-differs", "貴機構已有這個證號的個案，但出生日期不同。請核對證件上的出生日期。", "birth_on"
+                )
+            )
+    return problems
+
+
+def register_case(entry: Registration, *, today: date, made_up_allowed: bool, by: Actor) -> Case:
+    """Open a case for a person at the actor's institution; the person is made where the nation did not know him.
+
+    Looks the same either way. A registration whose uid is there already is answered with that case.
+    Raises PermissionDenied, Refused.
+    """
+    by.require(Permission.CASE_REGISTER)
+    known = Case.objects.filter(uid=entry.uid, institution_id=by.institution_id).select_related("person").first()
+    if known is not None:
+        return known
+    problems = check_registration(entry, today=today, made_up_allowed=made_up_allowed, by=by)
+    if problems:
+        raise Refused(problems)
+    number, country = normalise(entry.identity_number), normalise(entry.identity_country)
+    token, key_id = keys().encrypt(number, about=b"identity")
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT id, uid FROM cases_find_person(%s, %s, %s, %s, %s, %s, %s)",
+                [
+                    identity_hash(entry.identity_kind, number, country),
+                    entry.birth_on,
+                    entry.sex,
+                    entry.identity_kind,
+                    country,
+                    token,
+                    key_id,
+                ],
+            )
+            person_id, person_uid = cursor.fetchone()
+        case = Case.objects.create(
+            uid=entry.uid,
+            person_id=person_id,
+            institution_id=by.institution_id,
+            name=entry.name.strip(),
+            chart_no=entry.chart_no.strip(),
+            phone=entry.phone.strip(),
+            opened_on=today,
+        )
+        filled = [name for name in ("name", "chart_no", "phone") if getattr(case, name)]
+        journal.record(
+            Permission.CASE_REGISTER,
+            record_type="case",
+            uids=[case.uid, person_uid],
+            version=1,
+            fields=["identity_number", "birth_on", "sex", *filled],
+        )
+    return case
+
+
+@dataclass(frozen=True)
+class BaselineEntry:
+    """An intake as typed; `ftnd` maps items to words, all six or none. `uid` becomes the baseline's."""
+
+    uid: UUID
+    taken_on: date
+    ftnd: Mapping[str, str]
+    cigarettes_per_day: int | None
+    co_ppm: int | None
+    weight_kg: Decimal | None
+    pregnant: bool
+    insured: bool | None
+
+
+def record_baseline(*, case: Case, entry: BaselineEntry, today: date, by: Actor) -> Baseline:
+    """Record an intake of a case; its score is computed from the answers. The same uid twice is one intake.
+
+    Raises PermissionDenied, Refused.
+    """
+    by.require(Permission.BASELINE_RECORD)
+    known = Baseline.objects.filter(uid=entry.uid, case=case).first()
+    if known is not None:
+        return known
+    problems = rules.check_baseline(
+        taken_on=entry.taken_on,
+        today=today,
+        birth_on=case.person.birth_on,
+        sex=case.person.sex,
+        ftnd=entry.ftnd,
+        cigarettes_per_day=entry.cigarettes_per_day,
+        co_ppm=entry.co_ppm,
+        weight_kg=entry.weight_kg,
+        pregnant=entry.pregnant,
+    )
+    if Baseline.objects.filter(case=case, taken_on=entry.taken_on).exists():
+        problems.append(
+            Problem("baseline-exists", f"{format_roc(entry.taken_on)} 已有收案評估，同一天只登錄一次。", "taken_on")
+        )
+    if problems:
+        raise Refused(problems)
+    answers = {item.name: entry.ftnd.get(item.name) or "" for item in rules.FTND_ITEMS}
+    score = rules.ftnd_score(rules.FtndAnswers(**answers), entry.taken_on) if all(answers.values()) else None
+    values = {
+        name: getattr(entry, name) for name in ("cigarettes_per_day", "co_ppm", "weight_kg", "pregnant", "insured")
+    }
+    with transaction.atomic():
+        baseline = Baseline.objects.create(
+            uid=entry.uid,
+            case=case,
+            person_id=case.person_id,
+            institution_id=case.institution_id,
+            taken_on=entry.taken_on,
+            ftnd_score=score,
+            **answers,
+            **values,
+        )
+        journal.record(
+            Permission.BASELINE_RECORD,
+            record_type="baseline",
+            uids=[baseline.uid, case.uid],
+            version=1,
+            fields=[
+                "taken_on",
+                *(["ftnd_score"] if score is not None else []),
+                *(name for name, value in values.items() if value not in (None, False)),
+            ],
+        )
+    return baseline
+
+
+def show_identity(*, case: Case, by: Actor) -> str:
+    """The whole identity number of a case's person; journaled by itself. Raises PermissionDenied."""
+    by.require(Permission.IDENTITY_SHOW)
+    journal.record(Permission.IDENTITY_SHOW, record_type="case", uids=[case.uid])
+    return case.person.identity_number

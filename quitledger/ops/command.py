@@ -1,0 +1,62 @@
+"""The `quitledger` command: grouped subcommands, help in Chinese and English. Groups are loaded only when asked for."""
+
+import importlib
+from typing import Any
+
+import click
+
+# name → where it is, and its line in the list of commands
+COMMANDS = {
+    "demo": ("quitledger.ops.demo_command:demo", "示範資料與示範網站 / Demo data and demo site"),
+    "run": ("quitledger.ops.server:run", "啟動網站、工作程序與資料庫 / Run web server, worker and database"),
+    "db": ("quitledger.ops.database_command:db", "資料庫 / The database"),
+    "window": ("quitledger.visits.command:window", "某日就醫的登錄期限 / The recording window of a day"),
+    "policy": ("quitledger.policy.command:policy", "規定值與來源 / Policy values and their sources"),
+    "visits": ("quitledger.ops.visits_command:visits", "登錄就醫資料 / Record visits"),
+    "institutions": ("quitledger.ops.institutions_command:institutions", "醫事機構 / Institutions"),
+    "accounts": ("quitledger.ops.accounts_command:accounts", "帳號 / Accounts"),
+}
+
+
+class Lazy(click.Group):
+    """Imports a subcommand when it is called: `window` and `policy` then need neither Django nor a database."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module, name = COMMANDS[cmd_name][0].split(":")
+        command: click.Command = getattr(importlib.import_module(module), name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("指令 / Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+
+def programme_now() -> Any:
+    """The database's programme clock (starts the embedded database where there is none)."""
+    from quitledger.accounts.actors import ANYBODY
+    from quitledger.accounts.scope import scoped
+
+    from .environment import prepare
+
+    prepare()
+    from django.db import connection
+
+    with scoped(ANYBODY), connection.cursor() as cursor:
+        cursor.execute("SELECT programme_now()")
+        return cursor.fetchone()[0]
+
+
+@click.group(cls=Lazy, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="quitledger", message="%(prog)s %(version)s")
+@click.pass_context
+def main(ctx: click.Context) -> None:
+    """\b
+    Quitledger 戒菸登錄：戒菸服務登錄系統。
+    Quitledger: the registry of a smoking-cessation programme.
+    """
+    ctx.obj = {"now": programme_now}

@@ -1,0 +1,63 @@
+"""Brings a database to the state the code expects: tables, rights, calendar, partitions. Run as the owner."""
+
+from datetime import timedelta
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from django.core.management import call_command
+from django.db import connection, transaction
+from psycopg import sql
+
+from quitledger.accounts.actors import SYSTEM
+from quitledger.accounts.scope import scoped
+from quitledger.audit import journal
+from quitledger.policy import parameter
+from quitledger.visits.services import fill_calendar
+
+RIGHTS = Path(__file__).with_name("rights.sql")
+CALENDAR_AHEAD = timedelta(days=5 * 365)
+PARTITIONS_AHEAD = 13
+
+
+def migrate(*, app_url: str, purpose: str = "production") -> None:
+    """Migrate, apply the rights of the application role in `app_url`, fill the calendar, make partitions ahead.
+
+    `purpose` (production, demo, test) is kept by the first migration of an empty database for ever.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT set_config('quitledger.purpose', %s, false)", [purpose])
+    call_command("migrate", verbosity=0, interactive=False)
+    apply_rights(unquote(urlsplit(app_url).username or ""))
+    maintain()
+
+
+def apply_rights(app_role: str) -> None:
+    """Give the application role what rights.sql says, and nothing else."""
+    statement = RIGHTS.read_text(encoding="utf-8")
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(sql.SQL(statement).format(app=sql.Identifier(app_role)).as_string(cursor.connection))
+
+
+def maintain() -> dict[str, int]:
+    """Fill the calendar of service months and make the journal's partitions ahead. Returns what was new."""
+    with scoped(SYSTEM), connection.cursor() as cursor:
+        cursor.execute("SELECT programme_today()")
+        today = cursor.fetchone()[0]
+        first = parameter("recording_window_last_day").values[0].starts_on
+        made = {"months": fill_calendar(first, today + CALENDAR_AHEAD)}
+        cursor.execute("SELECT audit_make_partitions(%s, %s)", [today, PARTITIONS_AHEAD])
+        made["partitions"] = cursor.fetchone()[0]
+        if any(made.values()):
+            journal.record("database.maintain", record_type="database", fields=[k for k, v in made.items() if v])
+    return made
+
+
+def set_clock(today: object) -> None:
+    """Shift the programme clock of a demo or test database so that it is `today` (a date) now; None: no shift."""
+    with scoped(SYSTEM), connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE audit_database SET clock_offset = coalesce(make_interval(days =>"
+            " %s::date - (clock_timestamp() AT TIME ZONE 'Asia/Taipei')::date), '0')",
+            [today],
+        )
+        journal.record("clock.set", record_type="database", fields=["clock_offset"])

@@ -1,0 +1,57 @@
+"""Makes the environment that settings.py reads: data folder, keys, secret, and the database (embedded by default)."""
+
+import os
+import secrets
+from pathlib import Path
+from typing import Literal
+
+from quitledger.accounts.keys import create_keys_file, keys_path
+
+from .postgres import Cluster, data_folder
+
+
+def uses_own_server() -> bool:
+    """True when DATABASE_URL names a server of the user's own: then no PostgreSQL is embedded."""
+    return bool(os.environ.get("DATABASE_URL")) and os.environ.get("QUITLEDGER_EMBEDDED") != "1"
+
+
+def prepare(role: Literal["app", "owner"] = "app") -> None:
+    """Fill the environment and set Django up, connected as the application role or as the owner.
+
+    Starts the embedded PostgreSQL unless DATABASE_URL names another. Makes keys and secret on the first start of an
+    embedded installation; with a server of one's own, missing keys are an error (a second machine needs the same ones).
+    Raises PostgresError, KeysUnavailable.
+    """
+    folder = data_folder()
+    folder.mkdir(parents=True, exist_ok=True)
+    os.environ["QUITLEDGER_DATA"] = str(folder)
+    if not uses_own_server():
+        cluster = Cluster(folder)
+        cluster.ensure_running()
+        urls = cluster.ensure_database()
+        os.environ.update(DATABASE_URL=urls.app_url, DATABASE_OWNER_URL=urls.owner_url, QUITLEDGER_EMBEDDED="1")
+        if not os.environ.get("QUITLEDGER_KEYS") and not keys_path().exists():
+            create_keys_file(keys_path())
+    if not os.environ.get("QUITLEDGER_SECRET_KEY"):
+        os.environ["QUITLEDGER_SECRET_KEY"] = _secret(folder / "secret")
+    os.environ["QUITLEDGER_ROLE"] = role
+    os.environ["DJANGO_SETTINGS_MODULE"] = "quitledger.settings"
+    import django
+
+    django.setup()
+
+
+def _secret(path: Path) -> str:
+    """The secret that signs cookies, made once, readable by its owner alone."""
+    if not path.exists():
+        beside = path.with_suffix(f".{os.getpid()}")
+        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(secrets.token_urlsafe(48))
+        try:
+            os.link(beside, path)
+        except FileExistsError:
+            pass  # another process was first
+        finally:
+            beside.unlink()
+    return path.read_text()

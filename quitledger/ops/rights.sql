@@ -1,0 +1,91 @@
+-- What the application role may do, table by table: the whole of it, applied anew after every migration.
+-- {app} is the role in DATABASE_URL. It owns nothing; what is not granted here it cannot do. Row-level security guards
+-- against a forgotten filter (docs/adr/0006): rows are seen within current_scope(), which raises when none was set.
+
+REVOKE ALL ON ALL TABLES IN SCHEMA public FROM {app};
+REVOKE ALL ON ALL SEQUENCES IN SCHEMA public FROM {app};
+REVOKE EXECUTE ON FUNCTION audit_follow(regclass), audit_make_partitions(date, integer) FROM PUBLIC;
+GRANT USAGE ON SCHEMA public TO {app};
+GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO {app};
+
+-- Public facts, the same for every scope.
+GRANT SELECT ON audit_database, institutions_institution, institutions_institutiondetails, institutions_contract,
+  visits_medicine, visits_month, django_migrations, django_content_type, auth_permission TO {app};
+
+-- Sign-in, before there is a scope. A new account is the owner's command.
+GRANT SELECT, UPDATE (password, last_login) ON accounts_user TO {app};
+GRANT SELECT, INSERT, UPDATE, DELETE ON django_session, accounts_attempt, mfa_authenticator TO {app};
+GRANT SELECT ON account_emailaddress, account_emailconfirmation TO {app};
+
+-- Jobs.
+GRANT SELECT, INSERT, UPDATE, DELETE ON procrastinate_jobs, procrastinate_events, procrastinate_periodic_defers,
+  procrastinate_workers TO {app};
+
+-- The journal: written and read, never changed. Who, when and where are the database's defaults: no right to name them.
+GRANT SELECT, INSERT (action, record_type, record_uids, record_version, fields, request_uid) ON audit_journal TO {app};
+
+-- People and places.
+GRANT SELECT ON institutions_staffmember, institutions_staffcontract, institutions_certificate,
+  institutions_membership TO {app};
+GRANT SELECT, UPDATE (changed_at) ON cases_person TO {app};
+GRANT SELECT, INSERT, UPDATE ON cases_case, cases_baseline TO {app};
+GRANT SELECT ON cases_case_history, cases_baseline_history TO {app};
+
+-- Visits: recorded, changed, voided; never deleted.
+GRANT SELECT, INSERT, UPDATE ON visits_visit, visits_service, visits_medicationline TO {app};
+GRANT SELECT ON visits_visit_history, visits_service_history, visits_medicationline_history TO {app};
+GRANT SELECT ON visits_servicemonth, visits_servicemonth_history TO {app};
+GRANT SELECT, INSERT (month, reach, county, institution_id, closes_at, reason, decided_by_id) ON visits_windowextension
+  TO {app};
+
+-- Rows of an institution: its own and the agency's eyes only.
+DO $$
+DECLARE t text;
+BEGIN
+  FOREACH t IN ARRAY ARRAY[
+    'cases_case', 'cases_case_history', 'cases_baseline', 'cases_baseline_history',
+    'visits_visit', 'visits_visit_history', 'visits_service', 'visits_service_history',
+    'visits_medicationline', 'visits_medicationline_history',
+    'visits_servicemonth', 'visits_servicemonth_history', 'institutions_staffcontract', 'audit_journal'] LOOP
+    EXECUTE format('ALTER TABLE %I ENABLE ROW LEVEL SECURITY', t);
+    EXECUTE format('DROP POLICY IF EXISTS scope ON %I', t);
+    EXECUTE format('CREATE POLICY scope ON %I USING (institution_id = (SELECT current_scope())
+      OR (SELECT current_scope()) = 0)', t);
+  END LOOP;
+END $$;
+-- An entry of the journal may also belong to no institution (a sign-in).
+DROP POLICY IF EXISTS entry ON audit_journal;
+CREATE POLICY entry ON audit_journal FOR INSERT
+  WITH CHECK (institution_id IS NOT DISTINCT FROM nullif(greatest(current_scope(), 0), 0));
+
+-- A person is seen by the institutions that have a case of him.
+ALTER TABLE cases_person ENABLE ROW LEVEL SECURITY;
+DROP POLICY IF EXISTS scope ON cases_person;
+CREATE POLICY scope ON cases_person USING ((SELECT current_scope()) = 0 OR EXISTS (
+  SELECT FROM cases_case c WHERE c.person_id = cases_person.id AND c.institution_id = (SELECT current_scope())));
+
+-- Staff are seen where they have or had a contract; so are their certificates.
+ALTER TABLE institutions_staffmember ENABLE ROW LEVEL SECURITY;
+DROP POLICY IF EXISTS scope ON institutions_staffmember;
+CREATE POLICY scope ON institutions_staffmember USING ((SELECT current_scope()) = 0 OR EXISTS (
+  SELECT FROM institutions_staffcontract s WHERE s.staff_id = institutions_staffmember.id
+    AND s.institution_id = (SELECT current_scope())));
+ALTER TABLE institutions_certificate ENABLE ROW LEVEL SECURITY;
+DROP POLICY IF EXISTS scope ON institutions_certificate;
+CREATE POLICY scope ON institutions_certificate USING ((SELECT current_scope()) = 0 OR EXISTS (
+  SELECT FROM institutions_staffcontract s WHERE s.staff_id = institutions_certificate.staff_id
+    AND s.institution_id = (SELECT current_scope())));
+
+-- Memberships: the institution's, and one's own wherever they are (the switch in the header).
+ALTER TABLE institutions_membership ENABLE ROW LEVEL SECURITY;
+DROP POLICY IF EXISTS scope ON institutions_membership;
+CREATE POLICY scope ON institutions_membership USING ((SELECT current_scope()) IN (0, institution_id)
+  OR user_id = (SELECT current_account()));
+
+-- Extensions are everybody's to see and the agency's to give.
+ALTER TABLE visits_windowextension ENABLE ROW LEVEL SECURITY;
+DROP POLICY IF EXISTS see ON visits_windowextension;
+CREATE POLICY see ON visits_windowextension FOR SELECT USING (true);
+DROP POLICY IF EXISTS give ON visits_windowextension;
+CREATE POLICY give ON visits_windowextension FOR INSERT
+  WITH CHECK (current_scope() = 0 AND decided_by_id = current_account());

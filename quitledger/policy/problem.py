@@ -1,0 +1,22 @@
+"""What a rule answers: a list of problems, never an exception and never only the first one."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One reason why something cannot be done: code (stable word, e.g. "window-closed"), message for the institution
+    in Chinese naming the rule and what to do next, field it belongs to, and the policy parameter (name) behind it."""
+
+    code: str
+    message: str
+    field: str | None = None
+    policy: str | None = None
+
+
+class Refused(Exception):
+    """A write was refused; `problems` says why, all of it. Codes alone stand in its text: messages may name people."""
+
+    def __init__(self, problems: list[Problem]) -> None:
+        super().__init__("; ".join(problem.code for problem in problems))
+        self.problems = problems

@@ -1,0 +1,72 @@
+"""What the site answers when it cannot do what was asked: always in words, with the next step, never with a loss.
+
+These views also run where no request.desk exists (unknown address, expired form): they read nothing from the database.
+"""
+
+import sys
+from datetime import timedelta
+from http import HTTPStatus
+
+from allauth.account import app_settings as sign_in_settings
+from allauth.core.internal.ratelimit import parse_rates
+from allauth.mfa import app_settings as second_factor_settings
+from django.db import IntegrityError
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.template.loader import get_template
+
+
+def bad_request(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
+    """400: the browser sent something no page of ours sends."""
+    return render(request, "400.html", status=HTTPStatus.BAD_REQUEST)
+
+
+def forbidden(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
+    """403: the role does not carry the permission."""
+    return render(request, "403.html", status=HTTPStatus.FORBIDDEN)
+
+
+def signed_out(request: HttpRequest) -> HttpResponse:
+    """403: a form was sent after the sign-in had ended."""
+    return render(request, "signed_out.html", status=HTTPStatus.FORBIDDEN)
+
+
+def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
+    """403: the form is older than the sign-in it was opened with (or came from elsewhere). Nothing was recorded."""
+    return render(request, "csrf_failure.html", status=HTTPStatus.FORBIDDEN)
+
+
+def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
+    """404: no such page, or a record that this institution does not have."""
+    return render(request, "404.html", status=HTTPStatus.NOT_FOUND)
+
+
+def conflict(request: HttpRequest) -> HttpResponse:
+    """409: somebody else changed the same record a moment ago. Nothing was recorded, nothing was lost."""
+    return render(request, "409.html", status=HTTPStatus.CONFLICT)
+
+
+def too_many(request: HttpRequest) -> HttpResponse:
+    """429: too many tries. Says how long to wait; nobody is locked out for good."""
+    wait = longest_wait()
+    answer = render(request, "429.html", {"minutes": minutes(wait)}, status=HTTPStatus.TOO_MANY_REQUESTS)
+    answer["Retry-After"] = str(int(wait.total_seconds()))
+    return answer
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    """500, from a file that needs neither database nor context; 409 where the database refused what two tries wrote."""
+    if isinstance(sys.exception(), IntegrityError):
+        return conflict(request)
+    return HttpResponse(get_template("500.html").template.source, status=HTTPStatus.INTERNAL_SERVER_ERROR)
+
+
+def longest_wait() -> timedelta:
+    """After this time every counter of tries has room again."""
+    limits = [*sign_in_settings.RATE_LIMITS.values(), *second_factor_settings.RATE_LIMITS.values()]
+    return timedelta(seconds=max(rate.duration for limit in limits for rate in parse_rates(limit)))
+
+
+def minutes(wait: timedelta) -> int:
+    """Whole minutes, rounded up."""
+    return -(-wait // timedelta(minutes=1))

@@ -1,0 +1,190 @@
+"""Settings of Quitledger: everything that differs between machines comes from the environment.
+
+`quitledger` (the command) fills the environment from the data folder before Django reads this file; a server
+sets the same variables by hand. What each variable means is said beside it and in README.md.
+"""
+
+import os
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from csp.constants import NONE, SELF
+
+PACKAGE = Path(__file__).resolve().parent
+DATA = Path(os.environ.get("QUITLEDGER_DATA") or PACKAGE.parent / ".data")
+
+
+def database(url: str) -> dict:
+    """Django's description of the PostgreSQL database at `url` (postgresql://user:password@host:port/name)."""
+    parts = urlsplit(url)
+    return {
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": unquote(parts.path.lstrip("/")),
+        "USER": unquote(parts.username or ""),
+        "PASSWORD": unquote(parts.password or ""),
+        "HOST": parts.hostname or "",
+        "PORT": str(parts.port or ""),
+        # One connection a thread, kept: a pool would cost a check-out each request and gives nothing to a fixed
+        # number of threads. A connection that died is replaced by the request's own second try (portal.transactions).
+        "CONN_MAX_AGE": None,
+        "OPTIONS": {"application_name": "quitledger", "client_encoding": "UTF8"},
+    }
+
+
+# DATABASE_URL: the application role, owns nothing. DATABASE_OWNER_URL: the owner that migrates and loads; only the
+# commands that need it run with QUITLEDGER_ROLE=owner.
+_owner = os.environ.get("QUITLEDGER_ROLE") == "owner"
+DATABASES = {"default": database(os.environ.get("DATABASE_OWNER_URL" if _owner else "DATABASE_URL", ""))}
+
+# QUITLEDGER_SECRET_KEY: signs cookies; the command keeps one in the data folder.
+SECRET_KEY = os.environ.get("QUITLEDGER_SECRET_KEY", "")
+DEBUG = False
+# QUITLEDGER_HOSTS: host names under which the site is reached, separated by commas.
+ALLOWED_HOSTS = os.environ.get("QUITLEDGER_HOSTS", "localhost,127.0.0.1,[::1]").split(",")
+# QUITLEDGER_ORIGINS: https origins of a proxy in front, separated by commas.
+CSRF_TRUSTED_ORIGINS = [origin for origin in os.environ.get("QUITLEDGER_ORIGINS", "").split(",") if origin]
+# QUITLEDGER_HTTPS=1: the site is reached by https only (behind a proxy that sets X-Forwarded-Proto).
+HTTPS = os.environ.get("QUITLEDGER_HTTPS") == "1"
+
+INSTALLED_APPS = [
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django.contrib.postgres",
+    "django.forms",
+    "quitledger.audit",
+    "quitledger.accounts",
+    "quitledger.institutions",
+    "quitledger.cases",
+    "quitledger.visits",
+    "quitledger.portal",
+    "quitledger.ops",
+    "allauth",
+    "allauth.account",
+    "allauth.mfa",
+    "procrastinate.contrib.django",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "quitledger.portal.transactions.TransactionMiddleware",
+    "allauth.account.middleware.AccountMiddleware",
+]
+
+ROOT_URLCONF = "quitledger.urls"
+WSGI_APPLICATION = "quitledger.wsgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+                "quitledger.portal.context.page",
+            ],
+            "builtins": ["django.templatetags.i18n", "quitledger.portal.templatetags.quitledger"],
+        },
+    }
+]
+FORM_RENDERER = "quitledger.portal.forms.Renderer"
+
+LANGUAGE_CODE = "zh-hant"
+LANGUAGES = [("zh-hant", "中文"), ("en", "English")]
+TIME_ZONE = "Asia/Taipei"
+USE_TZ = True
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 500
+
+STATIC_URL = "/static/"
+STATIC_ROOT = DATA / "static"
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.ManifestStaticFilesStorage"},
+}
+
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+MESSAGE_STORAGE = "django.contrib.messages.storage.cookie.CookieStorage"
+# Failed sign-ins are counted here, for all processes and machines alike.
+CACHES = {"default": {"BACKEND": "django.core.cache.backends.db.DatabaseCache", "LOCATION": "accounts_attempt"}}
+EMAIL_BACKEND = "django.core.mail.backends.console.EmailBackend"
+
+# --- sign-in -------------------------------------------------------------------------------------------------------
+AUTH_USER_MODEL = "accounts.User"
+AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
+AUTH_PASSWORD_VALIDATORS = [
+    {
+        "NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator",
+        "OPTIONS": {"user_attributes": ("username", "display_name")},
+    },
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+LOGIN_URL = "account_login"
+LOGIN_REDIRECT_URL = "home"
+ACCOUNT_ADAPTER = "quitledger.accounts.sign_in.AccountAdapter"
+ACCOUNT_LOGIN_METHODS = {"username"}
+ACCOUNT_SIGNUP_FIELDS = ["username*", "password1*"]
+ACCOUNT_USER_MODEL_EMAIL_FIELD = None
+ACCOUNT_EMAIL_VERIFICATION = "none"
+ACCOUNT_EMAIL_NOTIFICATIONS = False
+ACCOUNT_SESSION_REMEMBER = False
+ACCOUNT_PREVENT_ENUMERATION = True
+ACCOUNT_LOGOUT_REDIRECT_URL = "account_login"
+# Counted by account and by address; slows further tries down, never locks an account for good.
+ACCOUNT_RATE_LIMITS = {
+    "login": "60/m/ip",
+    "login_failed": "20/m/ip,5/5m/key",
+    "reauthenticate": "10/m/user",
+    "change_password": "5/m/user",
+}
+MFA_ADAPTER = "quitledger.accounts.sign_in.SecondFactorAdapter"
+MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
+MFA_PASSKEY_LOGIN_ENABLED = True
+MFA_TOTP_ISSUER = "Quitledger"
+MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = not HTTPS
+
+# --- the browser ---------------------------------------------------------------------------------------------------
+SESSION_COOKIE_AGE = 12 * 60 * 60
+SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = HTTPS
+SECURE_HSTS_SECONDS = 365 * 24 * 60 * 60 if HTTPS else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = HTTPS
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if HTTPS else None
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+CSRF_FAILURE_VIEW = "quitledger.portal.refusals.csrf_failure"
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [NONE],
+        "script-src": [SELF],
+        "style-src": [SELF],
+        "img-src": [SELF, "data:"],
+        "connect-src": [SELF],
+        "form-action": [SELF],
+        "frame-ancestors": [NONE],
+        "base-uri": [NONE],
+    }
+}
+
+# --- jobs ----------------------------------------------------------------------------------------------------------
+PROCRASTINATE_ON_APP_READY = "quitledger.ops.jobs.register"
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "{asctime} {levelname} {name} {message}", "style": "{"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["stderr"], "level": "WARNING"},
+    "loggers": {"quitledger": {"level": "INFO"}, "django.request": {"level": "ERROR"}},
+}

@@ -1,0 +1,212 @@
+"""就醫資料: visits and their services, service months and their closing moments.
+
+visits_visit holds what is in force, one row a visit; every version is kept in visits_visit_history by a trigger.
+The window, the stamp of recorded_at and the closing moments are held by the database (migrations/0002_window.sql).
+"""
+
+from django.contrib.postgres.constraints import ExclusionConstraint
+from django.contrib.postgres.fields import DateRangeField, RangeOperators
+from django.contrib.postgres.functions import RandomUUID
+from django.db import models
+from django.db.models import F, Func, Q
+
+from quitledger.accounts.models import User
+from quitledger.cases.models import Case, Person, ProgrammeNow
+from quitledger.institutions.models import Institution, StaffMember
+
+
+class ServiceKind(models.TextChoices):
+    """The two services of the programme."""
+
+    MEDICATION = "medication", "用藥"
+    COUNSELLING = "counselling", "衛教"
+
+
+class CounsellingMode(models.TextChoices):
+    """衛教方式."""
+
+    IN_PERSON = "in_person", "面對面"
+    TELEPHONE = "telephone", "電話"
+
+
+class Medicine(models.Model):
+    """藥品, as the agency lists it, with the days on which it is subsidised."""
+
+    code = models.CharField("藥品代碼", max_length=20, unique=True)
+    name = models.CharField("藥品名稱", max_length=100)
+    kind = models.CharField("品項", max_length=30)
+    prescription_only = models.BooleanField("處方藥")
+    starts_on = models.DateField()
+    ends_on = models.DateField(null=True, blank=True)
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Month(models.Model):
+    """The nation's calendar of service months, filled by the owner from policy: closing moment before any extension."""
+
+    month = models.DateField(primary_key=True)
+    closes_at = models.DateTimeField()
+    prompt_hours = models.PositiveSmallIntegerField()
+
+
+class ServiceMonth(models.Model):
+    """就醫月份 of one institution: the one record that window, self-check and settlement read.
+
+    closes_at (first moment refused) and prompt_hours are stamped by the database from Month and the extensions.
+    """
+
+    institution = models.ForeignKey(Institution, models.PROTECT, related_name="service_months")
+    month = models.DateField()
+    closes_at = models.DateTimeField()
+    prompt_hours = models.PositiveSmallIntegerField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(name="visits_service_month_once", fields=["institution", "month"]),
+            models.CheckConstraint(name="visits_service_month_first_day", condition=Q(month__day=1)),
+        ]
+
+
+class WindowExtension(models.Model):
+    """A desk supervisor's extension of a month's window: for all, a county or one institution. Never a shortening."""
+
+    class Reach(models.TextChoices):
+        """Whom it is for."""
+
+        ALL = "all", "全國"
+        COUNTY = "county", "縣市"
+        INSTITUTION = "institution", "單一機構"
+
+    uid = models.UUIDField(unique=True, db_default=RandomUUID())
+    month = models.DateField("就醫月份")
+    reach = models.CharField("適用對象", max_length=12, choices=Reach.choices)
+    county = models.CharField("縣市", max_length=10, blank=True)
+    institution = models.ForeignKey(Institution, models.PROTECT, null=True, blank=True, related_name="+")
+    closes_at = models.DateTimeField("延長至")
+    reason = models.CharField("事由", max_length=200)
+    decided_by = models.ForeignKey(User, models.PROTECT, related_name="+")
+    decided_at = models.DateTimeField(db_default=ProgrammeNow())
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(name="visits_window_extension_first_day", condition=Q(month__day=1)),
+            models.CheckConstraint(name="visits_window_extension_reason", condition=~Q(reason="")),
+            models.CheckConstraint(
+                name="visits_window_extension_reach",
+                condition=Q(reach="all", county="", institution__isnull=True)
+                | (Q(reach="county", institution__isnull=True) & ~Q(county=""))
+                | Q(reach="institution", county="", institution__isnull=False),
+            ),
+        ]
+        indexes = [models.Index(fields=["month"])]
+
+
+class Visit(models.Model):
+    """一筆就醫資料: a person at an institution on a day, with one or two services. FHIR Encounter."""
+
+    uid = models.UUIDField(unique=True)
+    case = models.ForeignKey(Case, models.PROTECT, related_name="visits")
+    person = models.ForeignKey(Person, models.PROTECT, related_name="+", db_index=False)
+    institution = models.ForeignKey(Institution, models.PROTECT, related_name="+", db_index=False)
+    visit_on = models.DateField("就醫日期")
+    visit_time = models.TimeField("就醫時間", null=True, blank=True)
+    pregnant = models.BooleanField("懷孕", default=False)
+    cigarettes_per_day = models.PositiveSmallIntegerField("平均每日支數", null=True, blank=True)
+    co_ppm = models.PositiveSmallIntegerField("一氧化碳", null=True, blank=True)
+    note = models.CharField("備註", max_length=500, blank=True)
+    in_force = models.BooleanField(default=True)
+    version = models.PositiveIntegerField(default=1)
+    recorded_at = models.DateTimeField("登錄時間", db_default=ProgrammeNow())
+    recorded_by = models.ForeignKey(User, models.PROTECT, null=True, related_name="+", db_index=False)
+    changed_at = models.DateTimeField(db_default=ProgrammeNow())
+    changed_by = models.ForeignKey(User, models.PROTECT, null=True, related_name="+", db_index=False)
+    change_reason = models.CharField(max_length=200, blank=True)
+    authority = models.UUIDField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                name="visits_visit_one_a_day", fields=["person", "institution", "visit_on"], condition=Q(in_force=True)
+            ),
+            models.UniqueConstraint(
+                name="visits_visit_key", fields=["id", "person", "institution", "visit_on", "in_force"]
+            ),
+        ]
+        indexes = [
+            models.Index(name="visits_visit_month", fields=["institution", "visit_on"]),
+            models.Index(name="visits_visit_person", fields=["person", "visit_on"]),
+        ]
+
+
+class Service(models.Model):
+    """One service of a visit: medication or counselling, and who gave it.
+
+    Repeats the visit's person, institution, day and in_force (composite foreign key, ON UPDATE CASCADE), so that the
+    database itself refuses two services of a stream (person, institution, kind) that are too close.
+    """
+
+    visit = models.ForeignKey(Visit, models.PROTECT, related_name="services", db_constraint=False)
+    person = models.ForeignKey(Person, models.PROTECT, related_name="+", db_index=False)
+    institution = models.ForeignKey(Institution, models.PROTECT, related_name="+", db_index=False)
+    visit_on = models.DateField()
+    in_force = models.BooleanField(default=True)
+    kind = models.CharField(max_length=12, choices=ServiceKind.choices)
+    staff = models.ForeignKey(StaffMember, models.PROTECT, related_name="+", db_index=False)
+    counselling_mode = models.CharField("衛教方式", max_length=10, choices=CounsellingMode.choices, blank=True)
+    spacing_days = models.PositiveSmallIntegerField()
+    version = models.PositiveIntegerField(default=1)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(name="visits_service_once", fields=["visit", "kind"]),
+            models.CheckConstraint(name="visits_service_kind", condition=Q(kind__in=ServiceKind.values)),
+            models.CheckConstraint(name="visits_service_spacing_days", condition=Q(spacing_days__gte=1)),
+            models.CheckConstraint(
+                name="visits_service_mode",
+                condition=Q(kind="medication", counselling_mode="")
+                | Q(kind="counselling", counselling_mode__in=CounsellingMode.values),
+            ),
+            ExclusionConstraint(
+                name="visits_service_spacing",
+                expressions=[
+                    ("person", RangeOperators.EQUAL),
+                    ("institution", RangeOperators.EQUAL),
+                    ("kind", RangeOperators.EQUAL),
+                    (
+                        Func(
+                            F("visit_on"),
+                            F("visit_on") + F("spacing_days"),
+                            function="daterange",
+                            output_field=DateRangeField(),
+                        ),
+                        RangeOperators.OVERLAPS,
+                    ),
+                ],
+                condition=Q(in_force=True),
+                deferrable=models.Deferrable.IMMEDIATE,
+            ),
+        ]
+
+
+class MedicationLine(models.Model):
+    """One medicine given at a visit: how many weeks, how many days. FHIR MedicationDispense."""
+
+    service = models.ForeignKey(Service, models.PROTECT, related_name="lines")
+    visit = models.ForeignKey(Visit, models.PROTECT, related_name="+", db_index=False)
+    institution = models.ForeignKey(Institution, models.PROTECT, related_name="+", db_index=False)
+    medicine = models.ForeignKey(
+        Medicine, models.PROTECT, to_field="code", db_column="medicine_code", related_name="+", db_index=False
+    )
+    supply_weeks = models.PositiveSmallIntegerField("週數")
+    supply_days = models.PositiveSmallIntegerField("天數")
+    version = models.PositiveIntegerField(default=1)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(name="visits_medication_line_once", fields=["service", "medicine"]),
+            models.CheckConstraint(
+                name="visits_medication_line_supply", condition=Q(supply_weeks__gte=1, supply_days__gte=1)
+            ),
+        ]

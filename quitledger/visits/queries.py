@@ -1,0 +1,202 @@
+"""戒菸者就醫資料查詢: the one list of visits that page, downloads, JSON and person page read."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import date, datetime, time
+from typing import Any
+from uuid import UUID
+
+from django.db import connection
+
+from quitledger.accounts.actors import Actor
+from quitledger.accounts.keys import keys
+from quitledger.accounts.permissions import Permission
+from quitledger.cases.identity import mask
+
+from .rules import LABELS, Timeliness
+
+# 登錄情形 in SQL; rules.timeliness says the same for one visit, and a test compares the two.
+TIMELINESS = """CASE
+    WHEN v.recorded_at < (v.visit_on + coalesce(v.visit_time, '24:00'::time)) AT TIME ZONE 'Asia/Taipei'
+                         + make_interval(hours => m.prompt_hours) THEN 'prompt'
+    WHEN v.recorded_at < m.closes_at THEN 'in_window'
+    ELSE 'late' END"""
+
+SORTS = {"visit_on": "v.visit_on", "recorded_at": "v.recorded_at", "name": "c.name"}
+
+
+@dataclass(frozen=True)
+class VisitQuery:
+    """What is asked for: visits from `first` to `last` (days, both included), narrowed by whatever is given."""
+
+    first: date
+    last: date
+    case_uids: tuple[UUID, ...] = ()
+    staff_uid: UUID | None = None
+    kind: str = ""
+    tags: frozenset[str] = frozenset(Timeliness)
+    with_voided: bool = False
+    institution_code: str = ""  # for the desk, which sees all
+    sort: str = "-recorded_at"
+
+
+@dataclass(frozen=True)
+class ServiceRow:
+    """One service of a listed visit: kind, staff as shown, and for medication its medicines and weeks."""
+
+    kind: str
+    staff: str
+    mode: str = ""
+    lines: tuple[tuple[str, int, int], ...] = ()  # medicine, weeks, days
+
+    @property
+    def label(self) -> str:
+        """用藥 2 週 / 衛教."""
+        weeks = max((weeks for _, weeks, _ in self.lines), default=0)
+        return f"{LABELS[self.kind]} {weeks} 週" if weeks else LABELS[self.kind]
+
+
+@dataclass(frozen=True)
+class VisitRow:
+    """A listed visit. The identity number is masked."""
+
+    uid: UUID
+    visit_on: date
+    visit_time: time | None
+    in_force: bool
+    version: int
+    recorded_at: datetime
+    closes_at: datetime
+    timeliness: Timeliness
+    case_uid: UUID
+    name: str
+    chart_no: str
+    masked_identity: str
+    institution_name: str
+    cigarettes_per_day: int | None
+    co_ppm: int | None
+    note: str
+    recorded_by: str
+    services: tuple[ServiceRow, ...] = ()
+
+
+@dataclass(frozen=True)
+class Totals:
+    """Counts over all that was found, not over the page: visits, by timeliness, and services by kind."""
+
+    visits: int = 0
+    tags: dict[str, int] = field(default_factory=dict)
+    kinds: dict[str, int] = field(default_factory=dict)
+
+
+_FROM = """
+FROM visits_visit v
+JOIN cases_case c ON c.id = v.case_id
+JOIN cases_person p ON p.id = v.person_id
+JOIN visits_servicemonth m ON m.institution_id = v.institution_id AND m.month = date_trunc('month', v.visit_on)::date
+"""
+_SERVICES = """
+  (SELECT jsonb_agg(jsonb_build_object('kind', s.kind, 'staff', t.name, 'profession', t.profession,
+     'mode', s.counselling_mode, 'lines', (
+       SELECT jsonb_agg(jsonb_build_array(d.name, l.supply_weeks, l.supply_days) ORDER BY l.id)
+       FROM visits_medicationline l JOIN visits_medicine d ON d.code = l.medicine_code WHERE l.service_id = s.id))
+     ORDER BY s.kind DESC)
+   FROM visits_service s LEFT JOIN institutions_staffmember t ON t.id = s.staff_id WHERE s.visit_id = v.id)
+"""
+_PROFESSIONS = {"physician": "醫師", "dentist": "牙醫師", "pharmacist": "藥師", "counsellor": "衛教師"}
+
+
+def _where(query: VisitQuery, by: Actor) -> tuple[str, dict[str, Any]]:
+    """The conditions and their values. An institution sees its own visits, the desk all; nobody else any."""
+    by.require(Permission.VISIT_READ)
+    parts = ["v.visit_on BETWEEN %(first)s AND %(last)s"]
+    values: dict[str, Any] = {"first": query.first, "last": query.last}
+    if by.institution_id is not None:
+        parts.append("v.institution_id = %(institution)s")
+        values["institution"] = by.institution_id
+    elif query.institution_code:
+        parts.append(
+            "v.institution_id IN (SELECT institution_id FROM institutions_institutiondetails WHERE code = %(code)s)"
+        )
+        values["code"] = query.institution_code
+    if not query.with_voided:
+        parts.append("v.in_force")
+    if query.case_uids:
+        parts.append("c.uid = ANY(%(cases)s)")
+        values["cases"] = list(query.case_uids)
+    if query.kind:
+        parts.append("EXISTS (SELECT FROM visits_service s WHERE s.visit_id = v.id AND s.kind = %(kind)s)")
+        values["kind"] = query.kind
+    if query.staff_uid:
+        parts.append(
+            "EXISTS (SELECT FROM visits_service s JOIN institutions_staffmember t ON t.id = s.staff_id"
+            " WHERE s.visit_id = v.id AND t.uid = %(staff)s)"
+        )
+        values["staff"] = query.staff_uid
+    if query.tags != frozenset(Timeliness):
+        parts.append(f"{TIMELINESS} = ANY(%(tags)s)")
+        values["tags"] = sorted(query.tags)
+    return " WHERE " + " AND ".join(parts), values
+
+
+def totals(query: VisitQuery, *, by: Actor) -> Totals:
+    """Counts of all visits found. Raises PermissionDenied."""
+    where, values = _where(query, by)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT {TIMELINESS} AS tag, count(*),"  # noqa: S608 - composed of our own words; values are parameters
+            " sum((SELECT count(*) FROM visits_service s WHERE s.visit_id = v.id AND s.kind = 'medication')),"
+            " sum((SELECT count(*) FROM visits_service s WHERE s.visit_id = v.id AND s.kind = 'counselling'))"
+            f"{_FROM}{where} GROUP BY tag",
+            values,
+        )
+        rows = cursor.fetchall()
+    return Totals(
+        visits=sum(row[1] for row in rows),
+        tags={tag: sum(row[1] for row in rows if row[0] == tag) for tag in Timeliness},
+        kinds={"medication": int(sum(row[2] for row in rows)), "counselling": int(sum(row[3] for row in rows))},
+    )
+
+
+def search(query: VisitQuery, *, by: Actor, limit: int | None = None, offset: int = 0) -> Iterator[VisitRow]:
+    """The visits found, sorted, from `offset` on, at most `limit`. Raises PermissionDenied. Journal the read."""
+    where, values = _where(query, by)
+    column = SORTS.get(query.sort.lstrip("-"), SORTS["recorded_at"])
+    direction = "DESC" if query.sort.startswith("-") else "ASC"
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT v.uid, v.visit_on, v.visit_time, v.in_force, v.version, v.recorded_at, m.closes_at,"  # noqa: S608
+            f" {TIMELINESS}, c.uid, c.name, c.chart_no, p.identity_token, p.identity_key_id,"
+            " (SELECT d.name FROM institutions_institutiondetails d WHERE d.institution_id = v.institution_id"
+            "   AND daterange(d.starts_on, d.ends_on, '[]') @> v.visit_on LIMIT 1),"
+            " v.cigarettes_per_day, v.co_ppm, v.note,"
+            " (SELECT u.display_name FROM accounts_user u WHERE u.id = v.recorded_by_id),"
+            f"{_SERVICES}{_FROM}{where} ORDER BY {column} {direction}, v.id {direction} LIMIT %(limit)s OFFSET %(offset)s",
+            values | {"limit": limit, "offset": offset},
+        )
+        for row in cursor.fetchall():
+            yield _row(row)
+
+
+def _row(row: tuple[Any, ...]) -> VisitRow:
+    token, key_id = row[11:13]
+    services = tuple(
+        ServiceRow(
+            kind=service["kind"],
+            staff=f"{_PROFESSIONS[service['profession']]} {service['staff']}" if service["staff"] else "（未填）",
+            mode=service["mode"],
+            lines=tuple(tuple(line) for line in service["lines"] or ()),
+        )
+        for service in _json(row[18])
+    )
+    return VisitRow(
+        *row[:7], Timeliness(row[7]), *row[8:11], mask(keys().decrypt(token, key_id, about=b"identity")),
+        row[13] or "", *row[14:17], row[17] or "", services,
+    )  # fmt: skip
+
+
+def _json(value: Any) -> list[dict[str, Any]]:
+    """jsonb as Django's connection gives it in raw queries: text."""
+
+    return json.loads(value) if isinstance(value, str) else value or []

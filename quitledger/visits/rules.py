@@ -1,0 +1,597 @@
+"""What the programme demands of a visit. Pure: values in, every problem out (domain.md §2, §6, §6a).
+
+The same rules serve the page, the command and (later) file and API; the database holds the window, the spacing and the
+one visit a day once more, for what happens between asking and committing.
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime, time, timedelta
+from enum import StrEnum
+from uuid import UUID
+
+from quitledger.cases.rules import (
+    BaselineFacts,
+    Eligibility,
+    baseline_of_course,
+    implausible,
+    medication_eligibility,
+    pregnancy_problems,
+)
+from quitledger.policy import TAIPEI, PolicyGap, Problem, format_roc, format_roc_month, policy_on
+
+MEDICATION = "medication"
+COUNSELLING = "counselling"
+LABELS = {MEDICATION: "用藥", COUNSELLING: "衛教"}
+COUNSELLING_MODES = {"in_person": "面對面", "telephone": "電話"}
+NOTE_LENGTH = 500  # characters: the width of the column, no rule of the programme
+_UNSTORABLE = re.compile(r"[\x00\ud800-\udfff]")  # NUL and lone surrogates: no text of the database holds them
+
+
+# --- The window ----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Window:
+    """When a visit of a day may be recorded by the institution itself. All moments with time zone.
+
+    `closes_at` is the first moment refused; `prompt_until` the first moment that no longer counts as within 24 hours.
+    """
+
+    opens_at: datetime
+    closes_at: datetime
+    prompt_until: datetime
+
+    def is_open(self, moment: datetime) -> bool:
+        """True while the institution can record, change and void."""
+        return self.opens_at <= moment < self.closes_at
+
+
+class Timeliness(StrEnum):
+    """登錄情形: derived from the first version's recorded_at, never stored."""
+
+    PROMPT = "prompt"
+    IN_WINDOW = "in_window"
+    LATE = "late"
+
+    @property
+    def label(self) -> str:
+        """The tag's words."""
+        return {"prompt": "24 小時內", "in_window": "期限內", "late": "補登"}[self]
+
+
+def month_of(day: date) -> date:
+    """The service month of a day: its first day."""
+    return day.replace(day=1)
+
+
+def month_closes_at(month: date) -> datetime:
+    """The first moment at which a visit of the month (its first day) can no longer be recorded, before any extension.
+
+    Source: the agency's notice, section 貳 (最遲須於次月 20 日前). Raises PolicyGap where policy has no value.
+    """
+    first = month_of(month)
+    last_day = policy_on(first, "recording_window_last_day")
+    hour = policy_on(first, "recording_window_closing_hour")
+    next_month = (first + timedelta(days=31)).replace(day=1)
+    closes_on = next_month.replace(day=last_day)
+    return datetime.combine(closes_on, time(), TAIPEI) + timedelta(hours=hour)
+
+
+def prompt_until(visit_on: date, visit_time: time | None, hours: int) -> datetime:
+    """The end of the prompt recording hours: counted from the time of service, else from the end of its day (A)."""
+    start = datetime.combine(visit_on, visit_time or time(), TAIPEI)
+    return start + timedelta(days=0 if visit_time else 1, hours=hours)
+
+
+def recording_window(visit_on: date, visit_time: time | None = None, *, closes_at: datetime | None = None) -> Window:
+    """The window of a visit day; `closes_at` of its service month where that is known (it may have been extended)."""
+    return Window(
+        opens_at=datetime.combine(visit_on, time(), TAIPEI),
+        closes_at=closes_at or month_closes_at(visit_on),
+        prompt_until=prompt_until(visit_on, visit_time, policy_on(month_of(visit_on), "recording_promptly_hours")),
+    )
+
+
+def format_closing(closes_at: datetime) -> str:
+    """A closing moment as people say it: midnight belongs to the day that ends, "114/03/20 24:00"."""
+    local = closes_at.astimezone(TAIPEI)
+    if local.time() == time():
+        return f"{format_roc(local.date() - timedelta(days=1))} 24:00"
+    return f"{format_roc(local.date())} {local:%H:%M}"
+
+
+def timeliness(window: Window, recorded_at: datetime) -> Timeliness:
+    """How timely a visit was recorded. queries.timeliness_case says the same in SQL; a test compares them."""
+    if recorded_at < window.prompt_until:
+        return Timeliness.PROMPT
+    return Timeliness.IN_WINDOW if recorded_at < window.closes_at else Timeliness.LATE
+
+
+# --- A visit as it was typed, and what the rules need to know -------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Line:
+    """One medicine: its code, weeks and days of supply (seven a week where none were typed)."""
+
+    medicine_code: str
+    supply_weeks: int
+    supply_days: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.supply_days is None:
+            object.__setattr__(self, "supply_days", self.supply_weeks * 7)
+
+
+@dataclass(frozen=True)
+class Medication:
+    """用藥: the medicines and who prescribed them."""
+
+    staff_uid: UUID | None
+    lines: tuple[Line, ...]
+
+
+@dataclass(frozen=True)
+class Counselling:
+    """衛教: who gave it and how."""
+
+    staff_uid: UUID | None
+    mode: str = "in_person"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A visit as typed. `uid` is the visit's for ever; the same uid sent twice is the same visit."""
+
+    uid: UUID
+    visit_on: date
+    visit_time: time | None = None
+    medication: Medication | None = None
+    counselling: Counselling | None = None
+    pregnant: bool = False
+    cigarettes_per_day: int | None = None
+    co_ppm: int | None = None
+    note: str = ""
+
+    @property
+    def kinds(self) -> dict[str, UUID | None]:
+        """The services of this visit: kind → staff member's uid."""
+        given: dict[str, Medication | Counselling | None] = {MEDICATION: self.medication, COUNSELLING: self.counselling}
+        return {kind: service.staff_uid for kind, service in given.items() if service}
+
+
+@dataclass(frozen=True)
+class Period:
+    """Days from starts_on to ends_on, both included; None: until further notice."""
+
+    starts_on: date
+    ends_on: date | None
+
+    def contains(self, day: date) -> bool:
+        """True when the day lies in the period."""
+        return self.starts_on <= day and (self.ends_on is None or day <= self.ends_on)
+
+
+@dataclass(frozen=True)
+class StaffPeriod(Period):
+    """A staff contract."""
+
+    may_medicate: bool
+    may_counsel: bool
+
+
+@dataclass(frozen=True)
+class StaffFacts:
+    """A staff member at this institution: shown name and all contracts here."""
+
+    label: str
+    contracts: tuple[StaffPeriod, ...]
+
+
+@dataclass(frozen=True)
+class MedicineFacts(Period):
+    """A medicine and the days on which it is subsidised."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class IntakeFacts(BaselineFacts):
+    """An intake: its day, score and cigarettes, and whether the person is insured (None: not asked)."""
+
+    insured: bool | None = None
+
+
+@dataclass(frozen=True)
+class RecordedService:
+    """A service in force of the same person at the same institution."""
+
+    visit_uid: UUID
+    visit_on: date
+    kind: str
+
+
+@dataclass(frozen=True)
+class RecordedVisit:
+    """The visit in force on the day of the entry, if there is one: what is already known of that day."""
+
+    uid: UUID
+    visit_time: time | None
+    cigarettes_per_day: int | None
+    co_ppm: int | None
+    note: str
+    pregnant: bool
+
+
+@dataclass(frozen=True)
+class Facts:
+    """All that the rules need to know besides the entry. `closes_at` of the service month; None where policy has a gap."""
+
+    moment: datetime
+    closes_at: datetime | None
+    birth_on: date
+    sex: str
+    contracts: Sequence[Period]
+    staff: Mapping[UUID, StaffFacts]
+    medicines: Mapping[str, MedicineFacts]
+    baselines: Sequence[IntakeFacts]
+    services: Sequence[RecordedService] = field(default_factory=tuple)
+    same_day: RecordedVisit | None = None
+
+
+def recorded_otherwise(entry: Entry) -> Problem:
+    """The same form sent again with other contents: what stands is not overwritten."""
+    return Problem(
+        "visit-recorded-otherwise",
+        f"這張表單剛才已登錄為 {format_roc(entry.visit_on)} 的就醫資料，但這次送出的內容不同。請開啟該筆查看，要改內容請用登錄資料修改。",
+        "visit_on",
+    )
+
+
+# --- The rules -------------------------------------------------------------------------------------------------------
+
+
+def check_visit(entry: Entry, facts: Facts) -> list[Problem]:
+    """Every reason why the visit cannot be recorded now; an empty list when it can.
+
+    Fields of the problems: visit_on, visit_time, services, medication_staff, counselling_staff, counselling_mode,
+    lines-N-medicine, lines-N-supply_weeks, lines-N-supply_days, pregnant, cigarettes_per_day, co_ppm, note.
+    """
+    problems: list[Problem] = []
+    for rule in (_services, _day, _window, _contract, _staff, _lines, _same_day, _spacing, _eligibility, _values):
+        try:
+            problems += rule(entry, facts)
+        except PolicyGap as gap:
+            problems.append(Problem("policy-unknown", f"{gap.reason}還不能登錄，請洽管理窗口。", "visit_on", gap.name))
+    return problems
+
+
+def _services(entry: Entry, facts: Facts) -> list[Problem]:
+    if not entry.kinds:
+        return [Problem("service-missing", "請選擇本次服務：用藥、衛教，或兩者。", "services")]
+    return []
+
+
+def _day(entry: Entry, facts: Facts) -> list[Problem]:
+    """Not in the future, not before birth."""
+    day, shown = entry.visit_on, format_roc(entry.visit_on)
+    moment = facts.moment.astimezone(TAIPEI)
+    if day > moment.date():
+        return [
+            Problem(
+                "visit-in-future",
+                f"就醫日期 {shown} 還沒到。今天是 {format_roc(moment.date())}，請填實際就醫的日期。",
+                "visit_on",
+            )
+        ]
+    problems = []
+    if entry.visit_time and datetime.combine(day, entry.visit_time, TAIPEI) > moment:
+        problems.append(
+            Problem(
+                "visit-time-in-future",
+                f"就醫時間 {entry.visit_time:%H:%M} 還沒到，請填實際就醫的時間，或留白。",
+                "visit_time",
+            )
+        )
+    if day < facts.birth_on:
+        problems.append(Problem("visit-before-birth", f"就醫日期 {shown} 早於出生日期，請確認這兩個日期。", "visit_on"))
+    return problems
+
+
+def _window(entry: Entry, facts: Facts) -> list[Problem]:
+    """The window of the service month is not closed; a day that has not come is told by _day."""
+    if entry.visit_on > facts.moment.astimezone(TAIPEI).date():
+        return []
+    closes_at = facts.closes_at or month_closes_at(entry.visit_on)
+    if facts.moment < closes_at:
+        return []
+    month = format_roc_month(entry.visit_on)
+    return [
+        Problem(
+            "window-closed",
+            f"{month}的登錄期限 {format_closing(closes_at)} 已過，貴機構不能再自行新增。可向管理窗口申請補登。",
+            "visit_on",
+            "recording_window_last_day",
+        )
+    ]
+
+
+def _contract(entry: Entry, facts: Facts) -> list[Problem]:
+    if policy_on(entry.visit_on, "contract_required") and not any(p.contains(entry.visit_on) for p in facts.contracts):
+        return [
+            Problem(
+                "institution-not-contracted",
+                f"貴機構在 {format_roc(entry.visit_on)} 沒有戒菸服務合約，不能登錄當日的服務。請確認就醫日期，或洽管理窗口。",
+                "visit_on",
+                "contract_required",
+            )
+        ]
+    return []
+
+
+def _staff(entry: Entry, facts: Facts) -> list[Problem]:
+    """A staff contract on the day, with permission for the service."""
+    problems = []
+    for kind, uid in entry.kinds.items():
+        name, label = f"{kind}_staff", LABELS[kind]
+        if uid is None:
+            problems.append(Problem("staff-missing", f"請選擇{label}人員。", name))
+            continue
+        staff = facts.staff.get(uid)
+        if staff is None:
+            problems.append(Problem("staff-unknown", f"找不到這位{label}人員，請從名單中選擇。", name))
+            continue
+        if not policy_on(entry.visit_on, "staff_contract_required"):
+            continue
+        contract = next((c for c in staff.contracts if c.contains(entry.visit_on)), None)
+        if contract is None:
+            problems.append(
+                Problem("staff-not-contracted", _not_contracted(staff, entry.visit_on), name, "staff_contract_required")
+            )
+        elif not (contract.may_medicate if kind == MEDICATION else contract.may_counsel):
+            problems.append(
+                Problem(
+                    "staff-not-permitted",
+                    f"{staff.label} 的人員合約不含{label}，請改選可提供{label}的人員。",
+                    name,
+                    "staff_contract_required",
+                )
+            )
+    return problems
+
+
+def _not_contracted(staff: StaffFacts, day: date) -> str:
+    earlier = [c.ends_on for c in staff.contracts if c.ends_on and c.ends_on < day]
+    if earlier:
+        return f"{staff.label} 的人員合約到 {format_roc(max(earlier))} 為止，請改選當日在約人員。"
+    return f"{staff.label} 在 {format_roc(day)} 沒有人員合約，請改選當日在約人員。"
+
+
+def _lines(entry: Entry, facts: Facts) -> list[Problem]:
+    """The medicines are listed on the day; weeks a visit within policy."""
+    if entry.medication is None:
+        return []
+    if not entry.medication.lines:
+        return [Problem("medicine-missing", "請至少選擇一項藥品並填週數。", "lines-0-medicine")]
+    problems = []
+    most = policy_on(entry.visit_on, "weeks_per_visit")
+    seen: set[str] = set()
+    for number, line in enumerate(entry.medication.lines):
+        medicine = facts.medicines.get(line.medicine_code)
+        if medicine is None:
+            problems.append(Problem("medicine-unknown", "找不到這項藥品，請從清單中選擇。", f"lines-{number}-medicine"))
+        elif not medicine.contains(entry.visit_on) and policy_on(entry.visit_on, "listed_medicine_required"):
+            problems.append(
+                Problem(
+                    "medicine-not-listed",
+                    f"{medicine.name} 在 {format_roc(entry.visit_on)} 不在補助品項內，請改選當日的補助品項。",
+                    f"lines-{number}-medicine",
+                    "listed_medicine_required",
+                )
+            )
+        if medicine and line.medicine_code in seen:
+            problems.append(Problem("medicine-twice", "同一項藥品請合併成一列。", f"lines-{number}-medicine"))
+        seen.add(line.medicine_code)
+        if line.supply_weeks < 1:
+            problems.append(Problem("weeks-missing", "週數至少 1 週。", f"lines-{number}-supply_weeks"))
+        elif line.supply_weeks > most:
+            problems.append(
+                Problem(
+                    "weeks-above-limit",
+                    f"每次用藥最多 {most} 週，您填了 {line.supply_weeks} 週。",
+                    f"lines-{number}-supply_weeks",
+                    "weeks_per_visit",
+                )
+            )
+        # Seven days a week are implied by the weeks, and so is what is wrong with them.
+        if line.supply_days not in (None, line.supply_weeks * 7) and not 1 <= line.supply_days <= most * 7:
+            problems.append(
+                Problem(
+                    "days-above-limit",
+                    f"天數應在 1 到 {most * 7} 天之間（每次用藥最多 {most} 週），您填了 {line.supply_days} 天。",
+                    f"lines-{number}-supply_days",
+                    "weeks_per_visit",
+                )
+            )
+    return problems
+
+
+def _same_day(entry: Entry, facts: Facts) -> list[Problem]:
+    """One visit a day: a service already recorded is refused, a missing one joins the visit of that day."""
+    shown = format_roc(entry.visit_on)
+    recorded = {s.kind for s in facts.services if s.visit_on == entry.visit_on}
+    problems = [
+        Problem(
+            "visit-exists",
+            f"{shown} 已登錄過{LABELS[kind]}。同一天同一項服務只登錄一次；內容有誤請到該筆修改。",
+            "visit_on",
+        )
+        for kind in entry.kinds
+        if kind in recorded
+    ]
+    if facts.same_day and len(problems) < len(entry.kinds):
+        if entry.pregnant and not facts.same_day.pregnant and MEDICATION in recorded:
+            problems.append(
+                Problem(
+                    "visit-value-differs",
+                    f"{shown} 已登錄用藥，懷孕是「否」，與您填的不同。請確認是否懷孕；確為懷孕時，請到該筆修改。",
+                    "pregnant",
+                    "pregnancy_excludes_medication",
+                )
+            )
+        for name, label, unit in (
+            ("visit_time", "就醫時間", ""),
+            ("cigarettes_per_day", "平均每日支數", " 支"),
+            ("co_ppm", "一氧化碳", " ppm"),
+            ("note", "備註", ""),
+        ):
+            known, typed = getattr(facts.same_day, name), getattr(entry, name)
+            if known not in (None, "") and typed not in (None, "") and known != typed:
+                known = f"{known:%H:%M}" if isinstance(known, time) else known
+                problems.append(
+                    Problem(
+                        "visit-value-differs",
+                        f"{shown} 已登錄的{label}是「{known}{unit}」，與您填的不同。這次服務會併入同一筆就醫資料，請填相同的內容或留白。",
+                        name,
+                    )
+                )
+    return problems
+
+
+def _spacing(entry: Entry, facts: Facts) -> list[Problem]:
+    """Services of one kind are at least `visit_spacing_days` apart, in either direction (S: 小於 5 日)."""
+    problems = []
+    for kind in entry.kinds:
+        recorded = sorted(s.visit_on for s in facts.services if s.kind == kind)
+        near = [day for day in recorded if day != entry.visit_on and _too_near(day, entry.visit_on)]
+        if not near:
+            continue
+        days = "、".join(format_roc(day) for day in near)
+        spacing = _spacing_days(near[0], entry.visit_on)
+        earliest = format_roc(_earliest_free(entry.visit_on, recorded))
+        problems.append(
+            Problem(
+                "visit-too-near",
+                f"{LABELS[kind]}與 {days} 間隔小於 {spacing} 日。同項服務最早可登錄 {earliest}。若真正就醫日是別天，請改就醫日期。",
+                "visit_on",
+                "visit_spacing_days",
+            )
+        )
+    return problems
+
+
+def _earliest_free(day: date, recorded: Iterable[date]) -> date:
+    """The first day from `day` on that keeps its distance from all recorded days (ascending)."""
+    for other in recorded:
+        if _too_near(other, day):
+            day = other + timedelta(days=_spacing_days(other, day))
+    return day
+
+
+def _too_near(one: date, other: date) -> bool:
+    return abs((one - other).days) < _spacing_days(one, other)
+
+
+def _spacing_days(one: date, other: date) -> int:
+    days: int = policy_on(min(one, other), "visit_spacing_days")
+    return days
+
+
+def _eligibility(entry: Entry, facts: Facts) -> list[Problem]:
+    if entry.medication is None:
+        return []
+    return eligibility(entry.visit_on, entry.pregnant, facts).problems
+
+
+def eligibility(visit_on: date, pregnant: bool, facts: Facts) -> Eligibility:
+    """Whether medication may be given on a day, by the intake that counts for its course. Raises PolicyGap.
+
+    A pregnancy recorded with the other service of the day counts like one typed now.
+    """
+    first_day = course_first_day(visit_on, (s.visit_on for s in facts.services if s.kind == MEDICATION))
+    baseline = baseline_of_course(facts.baselines, first_day)
+    return medication_eligibility(
+        on=visit_on,
+        birth_on=facts.birth_on,
+        pregnant=pregnant or (facts.same_day is not None and facts.same_day.pregnant),
+        # Insurance is asked at the intake: without one that counts, the intake is the one thing to say.
+        insured=baseline.insured if baseline else True,
+        # Where none counts, the latest is named with what keeps it from counting: too old, or after the course began.
+        baseline=baseline or max(facts.baselines, key=lambda intake: intake.taken_on, default=None),
+        course_first_day=first_day,
+    )
+
+
+def course_first_day(visit_on: date, medication_days: Iterable[date]) -> date:
+    """The first day of the medication course to which a medication on `visit_on` belongs.
+
+    A course runs for `course_days` from its first visit (day 0 to 89); a visit after that starts the next one.
+    Raises PolicyGap where policy has no value.
+    """
+    first: date | None = None
+    for day in sorted({*(d for d in medication_days if d <= visit_on), visit_on}):
+        if first is None or (day - first).days >= policy_on(first, "course_days"):
+            first = day
+    assert first is not None  # visit_on itself is one of the days
+    return first
+
+
+def _values(entry: Entry, facts: Facts) -> list[Problem]:
+    problems = implausible({"cigarettes_per_day": entry.cigarettes_per_day, "co_ppm": entry.co_ppm})
+    problems += pregnancy_problems(entry.pregnant, facts.sex)
+    if len(entry.note) > NOTE_LENGTH:
+        problems.append(Problem("note-too-long", f"備註最多 {NOTE_LENGTH} 字，您填了 {len(entry.note)} 字。", "note"))
+    if _UNSTORABLE.search(entry.note):
+        problems.append(Problem("note-unreadable", "備註有無法儲存的字元，請刪除後重填。", "note"))
+    if entry.counselling and entry.counselling.mode not in COUNSELLING_MODES:
+        problems.append(Problem("mode-unknown", "請選擇衛教方式：面對面或電話。", "counselling_mode"))
+    return problems
+
+
+# --- Extension of a window -------------------------------------------------------------------------------------------
+
+REASON_LENGTH = 200  # characters: the width of the column
+
+
+def check_extension(
+    *,
+    month: date,
+    reach: str,
+    county: str,
+    institution_id: int | None,
+    closes_at: datetime,
+    reason: str,
+    moment: datetime,
+    in_force: datetime | None,
+) -> list[Problem]:
+    """Every reason why a window cannot be extended so. `in_force`: the closing moment that it would extend.
+
+    An extension never shortens and never reopens for a time already past. Fields: month, county, institution,
+    closes_at, reason.
+    """
+    problems = []
+    if in_force is None:
+        problems.append(Problem("month-unknown", f"{format_roc_month(month)}沒有登錄期限，不能延長。", "month"))
+    if reach == "county" and not county:
+        problems.append(Problem("county-missing", "請選擇縣市。", "county"))
+    if reach == "institution" and institution_id is None:
+        problems.append(Problem("institution-missing", "請填要延長的機構代碼。", "institution"))
+    if in_force is not None and closes_at <= in_force:
+        problems.append(
+            Problem(
+                "extension-shortens",
+                f"只能延長，不能縮短。目前到 {format_closing(in_force)}，請填更晚的時間。",
+                "closes_at",
+            )
+        )
+    if closes_at <= moment:
+        problems.append(Problem("extension-past", "延長至的時間已經過了，請填之後的時間。", "closes_at"))
+    if not reason.strip():
+        problems.append(Problem("reason-missing", "請填延長的事由，例如系統中斷、颱風停班。", "reason"))
+    elif len(reason) > REASON_LENGTH:
+        problems.append(Problem("reason-too-long", f"事由最多 {REASON_LENGTH} 字，您填了 {len(reason)} 字。", "reason"))
+    if _UNSTORABLE.search(reason):
+        problems.append(Problem("reason-unreadable", "事由有無法儲存的字元，請刪除後重填。", "reason"))
+    return problems

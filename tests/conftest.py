@@ -1,0 +1,214 @@
+"""One PostgreSQL for the whole run, one template database with a small made-up world, a copy of it for each worker.
+
+Fixtures: `db` (a transaction that is rolled back), `committed` (a copy of the database of the test's own), `owner` (a
+psycopg connection as the owner), `as_actor` (a transaction in somebody's scope). Tests marked `engine` run on every
+PostgreSQL found, all others on the first.
+"""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import hypothesis
+import psycopg
+import pytest
+
+from quitledger.accounts.keys import create_keys_file
+from quitledger.ops.binaries import Engine, found_engines
+from quitledger.ops.postgres import Cluster
+
+hypothesis.settings.register_profile("suite", deadline=None, print_blob=True)
+hypothesis.settings.load_profile("suite")
+
+if "QUITLEDGER_TEST_FOLDER" not in os.environ:
+    os.environ["QUITLEDGER_TEST_FOLDER"] = tempfile.mkdtemp(prefix="quitledger-test-")
+FOLDER = Path(os.environ["QUITLEDGER_TEST_FOLDER"])
+KEYS = FOLDER / "keys.json"
+try:
+    create_keys_file(KEYS)
+except FileExistsError:
+    pass  # another worker was first
+
+# Set before Django reads its settings; the database itself is made when the first test asks for it.
+for name in ("DATABASE_OWNER_URL", "QUITLEDGER_KEYS", "QUITLEDGER_ROLE", "QUITLEDGER_HTTPS"):
+    os.environ.pop(name, None)
+os.environ.update(
+    DJANGO_SETTINGS_MODULE="quitledger.settings",
+    DATABASE_URL="postgresql://not-yet@127.0.0.1:1/not-yet",
+    QUITLEDGER_DATA=str(FOLDER / "data"),
+    QUITLEDGER_KEYS_FILE=str(KEYS),
+    QUITLEDGER_SECRET_KEY="for tests alone",
+    QUITLEDGER_HOSTS="localhost,127.0.0.1,testserver",
+)
+
+import django  # noqa: E402
+
+django.setup()
+
+from django.conf import settings as django_settings  # noqa: E402
+from django.db import connection, connections, transaction  # noqa: E402
+from django.test.utils import setup_test_environment, teardown_test_environment  # noqa: E402
+
+from quitledger.accounts.actors import SYSTEM, Actor  # noqa: E402
+from quitledger.accounts.scope import scoped  # noqa: E402
+from quitledger.settings import database as describe  # noqa: E402
+
+from . import world  # noqa: E402
+
+ENGINES = {engine.name: engine for engine in found_engines()}
+PRIMARY = next(iter(ENGINES))
+TEMPLATE = "quitledger_template"
+
+# Manifest storage wants collected files; a test needs names only.
+django_settings.STORAGES["staticfiles"]["BACKEND"] = "django.contrib.staticfiles.storage.StaticFilesStorage"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    setup_test_environment()
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    found = ", ".join(f"{engine.name} ({engine.version_major})" for engine in ENGINES.values())
+    return f"PostgreSQL: all tests on {PRIMARY}; engine tests on {found}"
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    teardown_test_environment()
+    if hasattr(config, "workerinput"):
+        return  # the controller tidies up when all workers are done
+    for name in ENGINES:
+        if (FOLDER / name).exists():
+            cluster_of(name).remove()
+    shutil.rmtree(FOLDER, ignore_errors=True)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "engine_name" in metafunc.fixturenames:
+        names = list(ENGINES) if metafunc.definition.get_closest_marker("engine") else [PRIMARY]
+        metafunc.parametrize("engine_name", names, scope="session")
+
+
+def cluster_of(engine_name: str) -> Cluster:
+    """The throw-away cluster of an engine, shared by all workers."""
+    engine: Engine = ENGINES[engine_name]
+    folder = FOLDER / engine_name
+    folder.mkdir(exist_ok=True)
+    return Cluster(folder, engine, durable=False)
+
+
+def connect_django(url: str) -> None:
+    """Let Django's connections, of all threads, go to `url` from now on."""
+    connections.close_all()
+    connections.settings["default"].update(describe(url))
+
+
+@contextmanager
+def _only_one(folder: Path) -> Iterator[None]:
+    import fcntl
+
+    with (folder / "template.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+@pytest.fixture(scope="session")
+def template(engine_name: str) -> Iterator[Cluster]:
+    """The cluster with the template database, migrated and with the world in it."""
+    cluster = cluster_of(engine_name)
+    with _only_one(cluster.data_folder):
+        cluster.ensure_running()
+        done = cluster.data_folder / "template.done"
+        if not done.exists():
+            urls = cluster.ensure_database(TEMPLATE)
+            os.environ["DATABASE_OWNER_URL"] = urls.owner_url
+            connect_django(urls.owner_url)
+            from quitledger.ops.database import migrate
+
+            migrate(app_url=urls.app_url, purpose="test")
+            world.set_clock()
+            migrate(app_url=urls.app_url, purpose="test")
+            with scoped(SYSTEM):
+                world.build()
+            connections.close_all()
+            done.touch()
+    return cluster
+
+
+class Database:
+    """A copy of the template: its two addresses."""
+
+    def __init__(self, cluster: Cluster, name: str) -> None:
+        self.cluster, self.name = cluster, name
+        self.urls = cluster.create_database(name, template=TEMPLATE)
+
+    @property
+    def app_url(self) -> str:
+        return self.urls.app_url
+
+    @property
+    def owner_url(self) -> str:
+        return self.urls.owner_url
+
+    def app(self) -> psycopg.Connection:
+        """A connection as the application role."""
+        return psycopg.connect(self.app_url)
+
+    def owner(self) -> psycopg.Connection:
+        """A connection as the owner."""
+        return psycopg.connect(self.owner_url, autocommit=True)
+
+    def drop(self) -> None:
+        connections.close_all()
+        self.cluster.drop_database(self.name)
+
+
+_serial = iter(range(1, 1_000_000))
+
+
+def _copy(cluster: Cluster) -> Database:
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "main")
+    return Database(cluster, f"test_{worker}_{next(_serial)}")
+
+
+@pytest.fixture(scope="session")
+def shared(template: Cluster) -> Iterator[Database]:
+    """One copy for all tests that roll back."""
+    database = _copy(template)
+    yield database
+    database.drop()
+
+
+@pytest.fixture
+def db(shared: Database) -> Iterator[Database]:
+    """The shared database in a transaction that is rolled back at the end; no scope is set yet."""
+    if connections.settings["default"]["NAME"] != shared.name or connection.in_atomic_block:
+        connect_django(shared.app_url)
+    with transaction.atomic():
+        yield shared
+        transaction.set_rollback(True)
+
+
+@pytest.fixture
+def committed(template: Cluster) -> Iterator[Database]:
+    """A database of the test's own, for what must be committed."""
+    database = _copy(template)
+    connect_django(database.app_url)
+    yield database
+    database.drop()
+
+
+@pytest.fixture
+def owner(committed: Database) -> Iterator[psycopg.Connection]:
+    """The owner's connection to the `committed` database, autocommit."""
+    with committed.owner() as connection_:
+        yield connection_
+
+
+@contextmanager
+def as_actor(actor: Actor) -> Iterator[None]:
+    """A transaction in the actor's scope."""
+    with scoped(actor):
+        yield
