@@ -26,6 +26,7 @@ hypothesis.settings.load_profile("suite")
 if "QUITLEDGER_TEST_FOLDER" not in os.environ:
     os.environ["QUITLEDGER_TEST_FOLDER"] = tempfile.mkdtemp(prefix="quitledger-test-")
 FOLDER = Path(os.environ["QUITLEDGER_TEST_FOLDER"])
+FOLDER.chmod(0o711)  # as root, PostgreSQL's user must be able to pass
 KEYS = FOLDER / "keys.json"
 try:
     create_keys_file(KEYS)
@@ -58,7 +59,7 @@ from quitledger.settings import database as describe  # noqa: E402
 
 from . import world  # noqa: E402
 
-ENGINES = {engine.name: engine for engine in found_engines()}
+ENGINES = {str(engine): engine for engine in found_engines()}
 PRIMARY = next(iter(ENGINES))
 TEMPLATE = "quitledger_template"
 
@@ -71,8 +72,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_report_header(config: pytest.Config) -> str:
-    found = ", ".join(f"{engine.name} ({engine.version_major})" for engine in ENGINES.values())
-    return f"PostgreSQL: all tests on {PRIMARY}; engine tests on {found}"
+    return f"PostgreSQL: all tests on {PRIMARY}; engine tests on {', '.join(ENGINES)}"
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -15,7 +15,6 @@ import yaml
 
 from quitledger.policy import PolicyGap, Problem, format_roc, policy_on
 
-
 # --- Fagerström test ---
 
 
@@ -198,7 +197,7 @@ def implausible(values: Mapping[str, int | Decimal | None]) -> list[Problem]:
     for name, value in values.items():
         bounds = _PLAUSIBLE[name]
         if value is not None and not bounds.least <= value <= bounds.most:
-            message = f"{bounds.title}應在 {bounds.least} 到 {bounds.most} {bounds.unit}之間，請再確認。"
+            message = f"{bounds.title}（{bounds.unit}）應在 {bounds.least} 到 {bounds.most} 之間，請再確認。"
             problems.append(Problem("value-implausible", message, name))
     return problems
 

@@ -224,7 +224,7 @@ def record_baseline(*, case: Case, entry: BaselineEntry, today: date, by: Actor)
             fields=[
                 "taken_on",
                 *(["ftnd_score"] if score is not None else []),
-                *(name for name, value in values.items() if value not in (None, False)),
+                *(name for name, value in values.items() if value is not None and value is not False),
             ],
         )
     return baseline

@@ -1,7 +1,5 @@
 """The only writers of institutions, contracts, staff and memberships. Run as the owner role (commands)."""
 
-import csv
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from typing import TextIO
@@ -13,9 +11,10 @@ from quitledger.accounts.keys import keys
 from quitledger.accounts.models import User
 from quitledger.accounts.permissions import Permission
 from quitledger.audit import journal
-from quitledger.policy import DateError, parse_date
 from quitledger.policy.problem import Problem, Refused
 
+from . import imports
+from .imports import Column, ImportReport
 from .models import (
     Certificate,
     Contract,
@@ -142,114 +141,38 @@ def add_membership(
 
 # --- Import from CSV -------------------------------------------------------------------------------------------------
 
-INSTITUTION_COLUMNS = {
-    "醫事機構代碼": "code",
-    "機構名稱": "name",
-    "層級別": "tier",
-    "縣市": "county",
-    "地址": "address",
-    "合約起日": "contract_starts_on",
-    "合約迄日": "contract_ends_on",
-}
-STAFF_COLUMNS = {
-    "醫事機構代碼": "institution_code",
-    "身分證字號": "identity_number",
-    "姓名": "name",
-    "職類": "profession",
-    "合約起日": "starts_on",
-    "合約迄日": "ends_on",
-    "用藥": "may_medicate",
-    "衛教": "may_counsel",
-    "資格證明": "certificate",
-    "證明到期日": "certificate_ends_on",
-}
-_OPTIONAL = {"address", "contract_ends_on", "ends_on", "certificate", "certificate_ends_on"}
-_WORDS = {"是": True, "否": False, "1": True, "0": False, "Y": True, "N": False}
-_LABELS = {
-    "tier": dict(zip(Tier.labels, Tier.values, strict=True)),
-    "profession": dict(zip(Profession.labels, Profession.values, strict=True)),
-}
-
-
-@dataclass
-class ImportReport:
-    """What an import did: rows recorded, and for each bad row its line in the file and its problems."""
-
-    recorded: int = 0
-    refused: list[tuple[int, list[Problem]]] = field(default_factory=list)
+INSTITUTION_COLUMNS = (
+    Column("醫事機構代碼", "code", imports.code),
+    Column("機構名稱", "name", imports.text(100)),
+    Column("層級別", "tier", imports.one_of(dict(Tier.choices))),
+    Column("縣市", "county", imports.text(10)),
+    Column("地址", "address", imports.text(200), optional=True, empty=""),
+    Column("合約起日", "contract_starts_on", imports.day),
+    Column("合約迄日", "contract_ends_on", imports.day, optional=True),
+)
+STAFF_COLUMNS = (
+    Column("醫事機構代碼", "institution_code", imports.code),
+    Column("身分證字號", "identity_number", imports.text(20)),
+    Column("姓名", "name", imports.text(60)),
+    Column("職類", "profession", imports.one_of(dict(Profession.choices))),
+    Column("合約起日", "starts_on", imports.day),
+    Column("合約迄日", "ends_on", imports.day, optional=True),
+    Column("用藥", "may_medicate", imports.yes_or_no),
+    Column("衛教", "may_counsel", imports.yes_or_no),
+    Column("資格證明", "certificate", imports.text(60), optional=True, empty=""),
+    Column("證明到期日", "certificate_ends_on", imports.day, optional=True),
+)
 
 
 def import_institutions(file: TextIO, *, good_rows_only: bool, by: Actor) -> ImportReport:
     """Import institutions from CSV (columns INSTITUTION_COLUMNS): all or, where chosen, the good rows only."""
-    return _import(file, INSTITUTION_COLUMNS, InstitutionRow, record_institution, good_rows_only, by)
+    by.require(Permission.INSTITUTION_IMPORT)
+    return imports.import_rows(
+        file, INSTITUTION_COLUMNS, InstitutionRow, record_institution, good_rows_only=good_rows_only, by=by
+    )
 
 
 def import_staff(file: TextIO, *, good_rows_only: bool, by: Actor) -> ImportReport:
     """Import staff and their contracts from CSV (columns STAFF_COLUMNS): all or, where chosen, the good rows only."""
-    return _import(file, STAFF_COLUMNS, StaffRow, record_staff, good_rows_only, by)
-
-
-def _import(file: TextIO, columns: Mapping[str, str], make, record, good_rows_only: bool, by: Actor) -> ImportReport:  # type: ignore[no-untyped-def]
     by.require(Permission.INSTITUTION_IMPORT)
-    report = ImportReport()
-    reader = csv.DictReader(file)
-    missing = [
-        title for title, name in columns.items() if name not in _OPTIONAL and title not in (reader.fieldnames or [])
-    ]
-    if missing:
-        raise Refused(
-            [Problem("column-missing", f"檔案缺少欄位：{'、'.join(missing)}。", title) for title in missing[:1]]
-        )
-    rows = []
-    for cells in reader:
-        values, problems = _read(cells, columns)
-        if problems:
-            report.refused.append((reader.line_num, problems))
-        else:
-            rows.append((reader.line_num, make(**values)))
-    if report.refused and not good_rows_only:
-        return report
-    with transaction.atomic():
-        for line, row in rows:
-            try:
-                with transaction.atomic():
-                    record(row, by=by)
-                report.recorded += 1
-            except Refused as refused:
-                report.refused.append((line, refused.problems))
-        if report.refused and not good_rows_only:
-            transaction.set_rollback(True)
-            report.recorded = 0
-    return report
-
-
-def _read(cells: Mapping[str, str | None], columns: Mapping[str, str]) -> tuple[dict[str, object], list[Problem]]:
-    """One row's values by name, and its problems."""
-    values: dict[str, object] = {}
-    problems: list[Problem] = []
-    for title, name in columns.items():
-        text = (cells.get(title) or "").strip()
-        if not text and name not in _OPTIONAL:
-            problems.append(Problem("value-missing", f"「{title}」沒有填。", title))
-        elif name.endswith("_on"):
-            try:
-                values[name] = parse_date(text) if text else None
-            except DateError as error:
-                problems.append(Problem("date-unreadable", f"「{title}」：{error}", title))
-        elif name in _LABELS:
-            values[name] = _LABELS[name].get(text)
-            if values[name] is None:
-                problems.append(Problem("word-unknown", f"「{title}」應為 {'、'.join(_LABELS[name])} 之一。", title))
-        elif name.startswith("may_"):
-            values[name] = _WORDS.get(text.upper())
-            if values[name] is None:
-                problems.append(Problem("word-unknown", f"「{title}」應為「是」或「否」。", title))
-        else:
-            values[name] = text
-    if "code" in columns.values() and not _is_code(str(values.get("code", ""))):
-        problems.append(Problem("code-invalid", "「醫事機構代碼」應為 10 位數字。", "醫事機構代碼"))
-    return values, problems
-
-
-def _is_code(text: str) -> bool:
-    return len(text) == 10 and text.isascii() and text.isdigit()
+    return imports.import_rows(file, STAFF_COLUMNS, StaffRow, record_staff, good_rows_only=good_rows_only, by=by)

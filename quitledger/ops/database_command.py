@@ -1,19 +1,19 @@
-"""`quitledger db`: the embedded PostgreSQL from the command line."""
+"""`quitledger db`: the database from the command line."""
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import click
 
-from quitledger.ops.postgres import Cluster, PostgresError, data_folder
+from .environment import prepare
+from .faults import told
+from .postgres import Cluster, data_folder
 
 
 @click.group("db")
 def db() -> None:
     """\b
-    內嵌的 PostgreSQL 資料庫。
-    The embedded PostgreSQL database.
+    資料庫：內嵌的 PostgreSQL，或 DATABASE_URL 所指的伺服器。
+    The database: the embedded PostgreSQL, or the server that DATABASE_URL names.
     """
 
 
@@ -23,7 +23,7 @@ def start() -> None:
     啟動資料庫，第一次會先建立。
     Start the database, making it the first time.
     """
-    with _told():
+    with told():
         cluster = Cluster(data_folder())
         cluster.ensure_database()
         _tell(cluster)
@@ -35,7 +35,7 @@ def stop() -> None:
     停止資料庫。
     Stop the database.
     """
-    with _told():
+    with told():
         cluster = Cluster(data_folder())
         cluster.stop()
         _tell(cluster)
@@ -47,7 +47,7 @@ def status() -> None:
     資料庫是否在執行、資料在哪裡。沒有執行時結束碼為 3。
     Whether the database runs and where its data is. Exits with 3 when it does not run.
     """
-    with _told():
+    with told():
         if not _tell(Cluster(data_folder())):
             raise SystemExit(3)
 
@@ -59,13 +59,52 @@ def url(owner: bool) -> None:
     印出連線網址（含密碼），必要時先啟動資料庫。
     Print the connection URL (with its password), starting the database if needed.
     """
-    with _told():
+    with told():
         set_by_hand = os.environ.get("DATABASE_OWNER_URL" if owner else "DATABASE_URL")
         if set_by_hand:
             click.echo(set_by_hand)
             return
         urls = Cluster(data_folder()).ensure_database()
         click.echo(urls.owner_url if owner else urls.app_url)
+
+
+@db.command()
+@click.option(
+    "--purpose",
+    type=click.Choice(["production", "demo", "test"]),
+    default="production",
+    show_default=True,
+    help="資料庫的用途，只在第一次建立時決定，之後不能改。 / What the database is for, settled when it is first made.",
+)
+def migrate(purpose: str) -> None:
+    """\b
+    建立或更新資料表、權限、登錄期限月曆與稽核分割區。以擁有者角色執行。
+    Bring tables, rights, calendar and partitions up to this version. Runs as the owner role.
+    """
+    with told():
+        prepare("owner")
+        from .database import migrate as migrate_database
+        from .demo_data import purpose as purpose_of_database
+
+        migrate_database(app_url=os.environ["DATABASE_URL"], purpose=purpose)
+        click.echo(f"資料庫已是最新，用途：{purpose_of_database()}。 / Up to date; purpose: {purpose_of_database()}.")
+
+
+@db.command()
+def maintain() -> None:
+    """\b
+    補足登錄期限月曆與稽核分割區；每年至少一次，quitledger run 每天自動執行。
+    Fill the calendar and the journal's partitions ahead: once a year at least; quitledger run does it daily.
+    """
+    with told():
+        prepare("owner")
+        from .database import maintain as maintain_database
+
+        made = maintain_database()
+        click.echo(
+            f"新增 {made['months']} 個月份、{made['partitions']} 個分割區。"
+            f" / New: {made['months']} months, {made['partitions']} partitions."
+        )
 
 
 def _tell(cluster: Cluster) -> bool:
@@ -82,12 +121,3 @@ def _tell(cluster: Cluster) -> bool:
     if known.system_user:
         click.echo(f"系統使用者 system user: {known.system_user}")
     return known.running
-
-
-@contextmanager
-def _told() -> Iterator[None]:
-    """A sentence and exit code 1 instead of a traceback."""
-    try:
-        yield
-    except PostgresError as error:
-        raise click.ClickException(str(error)) from error

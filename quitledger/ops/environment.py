@@ -7,7 +7,7 @@ from typing import Literal
 
 from quitledger.accounts.keys import create_keys_file, keys_path
 
-from .postgres import Cluster, data_folder
+from .postgres import Cluster, PostgresError, data_folder
 
 
 def uses_own_server() -> bool:
@@ -24,6 +24,7 @@ def prepare(role: Literal["app", "owner"] = "app") -> None:
     """
     folder = data_folder()
     folder.mkdir(parents=True, exist_ok=True)
+    _check_urls(role)
     os.environ["QUITLEDGER_DATA"] = str(folder)
     if not uses_own_server():
         cluster = Cluster(folder)
@@ -39,6 +40,21 @@ def prepare(role: Literal["app", "owner"] = "app") -> None:
     import django
 
     django.setup()
+
+
+def _check_urls(role: str) -> None:
+    """A server of one's own is named by its application URL and, for what only the owner may do, by both."""
+    own, owner_url = uses_own_server(), os.environ.get("DATABASE_OWNER_URL")
+    if own and role == "owner" and not owner_url:
+        raise PostgresError(
+            "這個指令要以資料庫擁有者執行：除了 DATABASE_URL，請再設定 DATABASE_OWNER_URL。",
+            "This command runs as the owner of the database: set DATABASE_OWNER_URL beside DATABASE_URL.",
+        )
+    if owner_url and not own and os.environ.get("QUITLEDGER_EMBEDDED") != "1":
+        raise PostgresError(
+            "已設定 DATABASE_OWNER_URL，但沒有 DATABASE_URL（應用程式角色），請兩個都設定。",
+            "DATABASE_OWNER_URL is set without DATABASE_URL, the application role's: set both.",
+        )
 
 
 def _secret(path: Path) -> str:

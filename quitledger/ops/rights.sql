@@ -4,9 +4,24 @@
 
 REVOKE ALL ON ALL TABLES IN SCHEMA public FROM {app};
 REVOKE ALL ON ALL SEQUENCES IN SCHEMA public FROM {app};
-REVOKE EXECUTE ON FUNCTION audit_follow(regclass), audit_make_partitions(date, integer) FROM PUBLIC;
+REVOKE CREATE ON SCHEMA public FROM PUBLIC, {app};
 GRANT USAGE ON SCHEMA public TO {app};
 GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO {app};
+
+-- Functions: those named here. A function that runs with the owner's rights must not be anybody's: hung as trigger on a
+-- temporary table, the one that keeps history would write whatever it is given.
+DO $$
+DECLARE f regprocedure;
+BEGIN
+  FOR f IN SELECT oid FROM pg_proc p
+      WHERE pronamespace = 'public'::regnamespace AND pg_has_role(current_user, proowner, 'MEMBER')
+        AND NOT EXISTS (SELECT FROM pg_depend WHERE objid = p.oid AND deptype = 'e') LOOP   -- not an extension's
+    EXECUTE format('REVOKE ALL ON FUNCTION %s FROM PUBLIC, {app}', f);
+    IF f::text LIKE 'procrastinate%' THEN EXECUTE format('GRANT EXECUTE ON FUNCTION %s TO {app}', f); END IF;
+  END LOOP;
+END $$;
+GRANT EXECUTE ON FUNCTION programme_now, programme_today, current_scope, scope_was_set, current_account, is_owner,
+  institutions_enter, cases_find_person, visits_closes_at, visits_open_months TO {app};
 
 -- Public facts, the same for every scope.
 GRANT SELECT ON audit_database, institutions_institution, institutions_institutiondetails, institutions_contract,
@@ -27,7 +42,7 @@ GRANT SELECT, INSERT (action, record_type, record_uids, record_version, fields, 
 -- People and places.
 GRANT SELECT ON institutions_staffmember, institutions_staffcontract, institutions_certificate,
   institutions_membership TO {app};
-GRANT SELECT, UPDATE (changed_at) ON cases_person TO {app};
+GRANT SELECT, UPDATE (changed_at) ON cases_person TO {app};   -- the right to lock; the policy refuses a change
 GRANT SELECT, INSERT, UPDATE ON cases_case, cases_baseline TO {app};
 GRANT SELECT ON cases_case_history, cases_baseline_history TO {app};
 
@@ -35,10 +50,19 @@ GRANT SELECT ON cases_case_history, cases_baseline_history TO {app};
 GRANT SELECT, INSERT, UPDATE ON visits_visit, visits_service, visits_medicationline TO {app};
 GRANT SELECT ON visits_visit_history, visits_service_history, visits_medicationline_history TO {app};
 GRANT SELECT ON visits_servicemonth, visits_servicemonth_history TO {app};
-GRANT SELECT, INSERT (month, reach, county, institution_id, closes_at, reason, decided_by_id) ON visits_windowextension
-  TO {app};
+GRANT SELECT, INSERT (uid, month, reach, county, institution_id, closes_at, reason, decided_by_id, decided_at)
+  ON visits_windowextension TO {app};
 
--- Rows of an institution: its own and the agency's eyes only.
+-- Row-level security, made anew from here on.
+DO $$
+DECLARE p record;
+BEGIN
+  FOR p IN SELECT policyname, tablename FROM pg_policies WHERE schemaname = 'public' LOOP
+    EXECUTE format('DROP POLICY %I ON %I', p.policyname, p.tablename);
+  END LOOP;
+END $$;
+
+-- Rows of an institution: its own to see and to write, the agency's to see.
 DO $$
 DECLARE t text;
 BEGIN
@@ -46,46 +70,45 @@ BEGIN
     'cases_case', 'cases_case_history', 'cases_baseline', 'cases_baseline_history',
     'visits_visit', 'visits_visit_history', 'visits_service', 'visits_service_history',
     'visits_medicationline', 'visits_medicationline_history',
-    'visits_servicemonth', 'visits_servicemonth_history', 'institutions_staffcontract', 'audit_journal'] LOOP
-    EXECUTE format('ALTER TABLE %I ENABLE ROW LEVEL SECURITY', t);
-    EXECUTE format('DROP POLICY IF EXISTS scope ON %I', t);
+    'visits_servicemonth', 'visits_servicemonth_history', 'institutions_staffcontract'] LOOP
     EXECUTE format('CREATE POLICY scope ON %I USING (institution_id = (SELECT current_scope())
-      OR (SELECT current_scope()) = 0)', t);
+      OR (SELECT current_scope()) = 0) WITH CHECK (institution_id = (SELECT current_scope()))', t);
   END LOOP;
 END $$;
--- An entry of the journal may also belong to no institution (a sign-in).
-DROP POLICY IF EXISTS entry ON audit_journal;
+-- An entry of the journal may also belong to no institution (a sign-in, the agency).
+CREATE POLICY scope ON audit_journal FOR SELECT
+  USING (institution_id = (SELECT current_scope()) OR (SELECT current_scope()) = 0);
 CREATE POLICY entry ON audit_journal FOR INSERT
   WITH CHECK (institution_id IS NOT DISTINCT FROM nullif(greatest(current_scope(), 0), 0));
 
--- A person is seen by the institutions that have a case of him.
-ALTER TABLE cases_person ENABLE ROW LEVEL SECURITY;
-DROP POLICY IF EXISTS scope ON cases_person;
+-- A person is seen, and locked, by the institutions that have a case of him; changed by none of them.
 CREATE POLICY scope ON cases_person USING ((SELECT current_scope()) = 0 OR EXISTS (
-  SELECT FROM cases_case c WHERE c.person_id = cases_person.id AND c.institution_id = (SELECT current_scope())));
+  SELECT FROM cases_case c WHERE c.person_id = cases_person.id AND c.institution_id = (SELECT current_scope())))
+  WITH CHECK (false);
 
 -- Staff are seen where they have or had a contract; so are their certificates.
-ALTER TABLE institutions_staffmember ENABLE ROW LEVEL SECURITY;
-DROP POLICY IF EXISTS scope ON institutions_staffmember;
 CREATE POLICY scope ON institutions_staffmember USING ((SELECT current_scope()) = 0 OR EXISTS (
   SELECT FROM institutions_staffcontract s WHERE s.staff_id = institutions_staffmember.id
     AND s.institution_id = (SELECT current_scope())));
-ALTER TABLE institutions_certificate ENABLE ROW LEVEL SECURITY;
-DROP POLICY IF EXISTS scope ON institutions_certificate;
 CREATE POLICY scope ON institutions_certificate USING ((SELECT current_scope()) = 0 OR EXISTS (
   SELECT FROM institutions_staffcontract s WHERE s.staff_id = institutions_certificate.staff_id
     AND s.institution_id = (SELECT current_scope())));
 
 -- Memberships: the institution's, and one's own wherever they are (the switch in the header).
-ALTER TABLE institutions_membership ENABLE ROW LEVEL SECURITY;
-DROP POLICY IF EXISTS scope ON institutions_membership;
 CREATE POLICY scope ON institutions_membership USING ((SELECT current_scope()) IN (0, institution_id)
   OR user_id = (SELECT current_account()));
 
 -- Extensions are everybody's to see and the agency's to give.
-ALTER TABLE visits_windowextension ENABLE ROW LEVEL SECURITY;
-DROP POLICY IF EXISTS see ON visits_windowextension;
 CREATE POLICY see ON visits_windowextension FOR SELECT USING (true);
-DROP POLICY IF EXISTS give ON visits_windowextension;
 CREATE POLICY give ON visits_windowextension FOR INSERT
   WITH CHECK (current_scope() = 0 AND decided_by_id = current_account());
+
+-- Without a scope every one of these tables is an error, an empty one too.
+DO $$
+DECLARE t regclass;
+BEGIN
+  FOR t IN SELECT DISTINCT polrelid FROM pg_policy LOOP
+    EXECUTE format('ALTER TABLE %s ENABLE ROW LEVEL SECURITY', t);
+    EXECUTE format('CREATE POLICY scoped ON %s AS RESTRICTIVE USING (scope_was_set())', t);
+  END LOOP;
+END $$;

@@ -13,6 +13,12 @@ from quitledger.policy.reader import DatedValue, Parameter, UnknownPolicy, param
 from quitledger.policy.roc_dates import TAIPEI, DateError, format_roc, parse_date
 
 
+class DateRefused(click.ClickException):
+    """A day that does not exist: one sentence, without click's lines on usage."""
+
+    exit_code = 2
+
+
 class RocDate(click.ParamType[date]):
     """A date option in ROC or ISO form."""
 
@@ -22,7 +28,7 @@ class RocDate(click.ParamType[date]):
         try:
             return parse_date(value)
         except DateError as fault:
-            self.fail(str(fault), param, ctx)
+            raise DateRefused(str(fault)) from None
 
 
 on_option = click.option(

@@ -1,55 +1,60 @@
 """What the site answers when it cannot do what was asked: always in words, with the next step, never with a loss.
 
-These views also run where no request.desk exists (unknown address, expired form): they read nothing from the database.
+These views also run where no transaction was begun (unknown address, expired form). They then ask the database for the
+desk, so that the strip of a demo database and the way on are there; where it does not answer, they do without.
 """
 
 import sys
+from contextlib import suppress
 from datetime import timedelta
 from http import HTTPStatus
+from typing import Any
 
 from allauth.account import app_settings as sign_in_settings
 from allauth.core.internal.ratelimit import parse_rates
 from allauth.mfa import app_settings as second_factor_settings
-from django.db import IntegrityError
+from django.db import DatabaseError, IntegrityError, transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.template.loader import get_template
 
+from .transactions import enter_for
+
 
 def bad_request(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
     """400: the browser sent something no page of ours sends."""
-    return render(request, "400.html", status=HTTPStatus.BAD_REQUEST)
+    return _refusal(request, HTTPStatus.BAD_REQUEST, "400.html")
 
 
 def forbidden(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
     """403: the role does not carry the permission."""
-    return render(request, "403.html", status=HTTPStatus.FORBIDDEN)
+    return _refusal(request, HTTPStatus.FORBIDDEN, "403.html")
 
 
 def signed_out(request: HttpRequest) -> HttpResponse:
     """403: a form was sent after the sign-in had ended."""
-    return render(request, "signed_out.html", status=HTTPStatus.FORBIDDEN)
+    return _refusal(request, HTTPStatus.FORBIDDEN, "signed_out.html")
 
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
     """403: the form is older than the sign-in it was opened with (or came from elsewhere). Nothing was recorded."""
-    return render(request, "csrf_failure.html", status=HTTPStatus.FORBIDDEN)
+    return _refusal(request, HTTPStatus.FORBIDDEN, "csrf_failure.html")
 
 
 def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
     """404: no such page, or a record that this institution does not have."""
-    return render(request, "404.html", status=HTTPStatus.NOT_FOUND)
+    return _refusal(request, HTTPStatus.NOT_FOUND, "404.html")
 
 
 def conflict(request: HttpRequest) -> HttpResponse:
     """409: somebody else changed the same record a moment ago. Nothing was recorded, nothing was lost."""
-    return render(request, "409.html", status=HTTPStatus.CONFLICT)
+    return _refusal(request, HTTPStatus.CONFLICT, "409.html")
 
 
 def too_many(request: HttpRequest) -> HttpResponse:
     """429: too many tries. Says how long to wait; nobody is locked out for good."""
     wait = longest_wait()
-    answer = render(request, "429.html", {"minutes": minutes(wait)}, status=HTTPStatus.TOO_MANY_REQUESTS)
+    answer = _refusal(request, HTTPStatus.TOO_MANY_REQUESTS, "429.html", minutes=minutes(wait))
     answer["Retry-After"] = str(int(wait.total_seconds()))
     return answer
 
@@ -59,6 +64,13 @@ def server_error(request: HttpRequest) -> HttpResponse:
     if isinstance(sys.exception(), IntegrityError):
         return conflict(request)
     return HttpResponse(get_template("500.html").template.source, status=HTTPStatus.INTERNAL_SERVER_ERROR)
+
+
+def _refusal(request: HttpRequest, status: HTTPStatus, template: str, **context: Any) -> HttpResponse:
+    if not hasattr(request, "desk") and hasattr(request, "user"):
+        with suppress(DatabaseError), transaction.atomic():
+            request.desk = enter_for(request)  # type: ignore[attr-defined]
+    return render(request, template, context, status=status)
 
 
 def longest_wait() -> timedelta:

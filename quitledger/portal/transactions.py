@@ -6,6 +6,7 @@ from datetime import date, datetime
 from typing import Any
 from uuid import uuid4
 
+from django.contrib.messages.storage import default_storage
 from django.db import connection, transaction
 from django.http import HttpRequest, HttpResponse
 
@@ -49,6 +50,12 @@ def enter(account_id: int | None, name: str = "", institution_id: int | None = N
     return Desk(actor, moment, purpose, shifted, places, code or "", title or "")
 
 
+def enter_for(request: HttpRequest) -> Desk:
+    """Begin the request of whoever is signed in, at the institution chosen in the session."""
+    user = request.user
+    return enter(user.pk, getattr(user, "display_name", ""), request.session.get(SESSION_INSTITUTION))
+
+
 class TransactionMiddleware:
     """Runs each view in one transaction, sets `request.desk`, and tries once more what the database refused at commit.
 
@@ -65,15 +72,22 @@ class TransactionMiddleware:
         finally:
             journal.request_uid.reset(token)
 
-    def process_view(self, request: HttpRequest, view: Callable[..., HttpResponse], args: Any, kwargs: Any) -> HttpResponse:
+    def process_view(
+        self, request: HttpRequest, view: Callable[..., HttpResponse], args: Any, kwargs: Any
+    ) -> HttpResponse:
         """Called by Django in place of the view."""
-        return try_twice(lambda: self._run(request, view, args, kwargs))
+        try:
+            return try_twice(lambda: self._run(request, view, args, kwargs))
+        except BaseException:
+            request._messages = default_storage(request)  # type: ignore[attr-defined]
+            raise
 
     @staticmethod
     def _run(request: HttpRequest, view: Callable[..., HttpResponse], args: Any, kwargs: Any) -> HttpResponse:
+        # What an earlier try meant to tell did not happen: 「已登錄」 is said only of what was committed.
+        request._messages = default_storage(request)  # type: ignore[attr-defined]
         with transaction.atomic():
-            user = request.user
-            request.desk = enter(user.pk, getattr(user, "display_name", ""), request.session.get(SESSION_INSTITUTION))
+            request.desk = enter_for(request)
             response = view(request, *args, **kwargs)
             if hasattr(response, "render") and callable(response.render):
                 response = response.render()

@@ -13,8 +13,12 @@ from quitledger.accounts.actors import Actor
 from quitledger.accounts.keys import keys
 from quitledger.accounts.permissions import Permission
 from quitledger.cases.identity import mask
+from quitledger.cases.models import Baseline, Case
+from quitledger.cases.rules import Eligibility
+from quitledger.policy import TAIPEI
 
-from .rules import LABELS, Timeliness
+from .models import Service, Visit
+from .rules import LABELS, MEDICATION, Facts, IntakeFacts, RecordedService, Timeliness, eligibility, month_of
 
 # 登錄情形 in SQL; rules.timeliness says the same for one visit, and a test compares the two.
 TIMELINESS = """CASE
@@ -200,3 +204,52 @@ def _json(value: Any) -> list[dict[str, Any]]:
     """jsonb as Django's connection gives it in raw queries: text."""
 
     return json.loads(value) if isinstance(value, str) else value or []
+
+
+def eligibility_on(case: Case, day: date, *, pregnant: bool = False) -> Eligibility:
+    """Whether medication could be given to a case's person on `day`, by what this institution has recorded.
+
+    Raises PolicyGap.
+    """
+    intakes = Baseline.objects.filter(case=case).order_by("recorded_at")
+    medications = Service.objects.filter(
+        person_id=case.person_id, institution_id=case.institution_id, in_force=True, kind=MEDICATION
+    )
+    facts = Facts(
+        moment=datetime.combine(day, time(), TAIPEI), closes_at=None, birth_on=case.person.birth_on,
+        sex=case.person.sex, contracts=(), staff={}, medicines={},
+        baselines=[
+            IntakeFacts(*values)
+            for values in intakes.values_list("taken_on", "ftnd_score", "cigarettes_per_day", "insured")
+        ],
+        services=[
+            RecordedService(uid, visit_on, MEDICATION)
+            for uid, visit_on in medications.values_list("visit__uid", "visit_on")
+        ],
+    )  # fmt: skip
+    return eligibility(day, pregnant, facts)
+
+
+def visible_visit(uid: UUID, *, by: Actor) -> tuple[Visit, VisitRow] | None:
+    """One visit, in force or voided, as the actor may see it; None where there is none. Raises PermissionDenied."""
+    by.require(Permission.VISIT_READ)
+    visits = Visit.objects.select_related("case__person")
+    if by.institution_id:
+        visits = visits.filter(institution_id=by.institution_id)
+    visit = visits.filter(uid=uid).first()
+    if visit is None:
+        return None
+    asked = VisitQuery(visit.visit_on, visit.visit_on, case_uids=(visit.case.uid,), with_voided=True)
+    return visit, next(row for row in search(asked, by=by) if row.uid == uid)
+
+
+def last_visit(case: Case) -> Visit | None:
+    """The latest visit in force of a case."""
+    return Visit.objects.filter(case=case, in_force=True).order_by("-visit_on", "-pk").first()
+
+
+def closes_at(institution_id: int, day: date) -> datetime | None:
+    """The first moment at which visits of the day's month can no longer be recorded there; None where not known."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT visits_closes_at(%s, %s)", [institution_id, month_of(day)])
+        return cursor.fetchone()[0]

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
+from typing import TextIO
 from uuid import UUID
 
 from django.db import connection, transaction
@@ -13,6 +14,8 @@ from quitledger.accounts.actors import Actor
 from quitledger.accounts.permissions import Permission
 from quitledger.audit import journal
 from quitledger.cases.models import Case
+from quitledger.institutions import imports
+from quitledger.institutions.imports import Column, ImportReport
 from quitledger.institutions.models import Contract, StaffContract
 from quitledger.policy import PolicyGap, policy_on
 from quitledger.policy.problem import Problem, Refused
@@ -24,11 +27,15 @@ from .rules import MEDICATION, Entry, Facts
 
 @dataclass
 class Outcome:
-    """What became of one entry: the visit, or the problems. `repeated`: it had been recorded before by the same uid."""
+    """What became of one entry: the visit, or the problems.
+
+    `repeated`: it had been recorded before by the same uid. `closes_at`: until when the visit can be changed.
+    """
 
     visit: Visit | None = None
     problems: list[Problem] = field(default_factory=list)
     repeated: bool = False
+    closes_at: datetime | None = None
 
 
 def record_visit(*, case: Case, entry: Entry, by: Actor) -> Visit:
@@ -47,7 +54,8 @@ def record_visits(
     Permission → lock the persons → rules → INSERT → journal, in one transaction. An entry whose uid is recorded
     already at this institution is answered with that visit: a double click or a retry never makes two. A service on a
     day that has a visit joins it as the visit's next version. `recorded_at` may be supplied by the owner role only
-    (demo data, transfer): the moments at which the entries were recorded; the database ignores it from anybody else.
+    (demo data, transfer): the moments at which the entries were recorded, by the actor; the database, which otherwise
+    stamps both itself, ignores them from anybody else.
     Raises PermissionDenied.
     """
     by.require(Permission.VISIT_RECORD)
@@ -59,7 +67,7 @@ def record_visits(
         outcomes = []
         new: list[_Written] = []
         for (case, entry), moment in zip(entries, moments, strict=True):
-            outcome = Outcome()
+            outcome = Outcome(closes_at=known.closes_at.get((case.institution_id, rules.month_of(entry.visit_on))))
             recorded = known.by_uid.get(entry.uid)
             if recorded is not None and as_entry(recorded) == entry:
                 outcome.visit, outcome.repeated = recorded, True
@@ -71,6 +79,7 @@ def record_visits(
                 written = _Written(case, entry, known.same_day(case, entry.visit_on), known.staff_ids)
                 if recorded_at is not None:
                     written.visit.recorded_at = written.visit.changed_at = moment
+                    written.visit.recorded_by_id = written.visit.changed_by_id = by.account_id
                 outcome.visit = written.visit
                 known.add(written.visit, written.services)
                 new.append(written)
@@ -232,7 +241,7 @@ class _Written:
                 self.visit.change_reason = "當日另一項服務"
         for name in ("visit_time", "pregnant", "cigarettes_per_day", "co_ppm", "note"):
             value = getattr(entry, name)
-            if value not in (None, "", False):
+            if value is not None and value is not False and value != "":
                 setattr(self.visit, name, value)
                 self.fields.append(name)
         self.services = [self._service(kind, entry, staff_ids[uid]) for kind, uid in entry.kinds.items() if uid]
@@ -294,6 +303,61 @@ def _insert(new: list[_Written]) -> None:
     )
 
 
+MEDICINE_KINDS = {
+    "patch": "尼古丁貼片",
+    "gum": "尼古丁咀嚼錠",
+    "lozenge": "尼古丁口含錠",
+    "inhaler": "尼古丁吸入劑",
+    "bupropion": "Bupropion SR",
+    "varenicline": "Varenicline",
+    "cytisinicline": "Cytisinicline",
+}
+
+
+@dataclass(frozen=True)
+class MedicineRow:
+    """One line of the agency's list of medicines; `kind` is a word of MEDICINE_KINDS."""
+
+    code: str
+    name: str
+    kind: str
+    prescription_only: bool
+    starts_on: date
+    ends_on: date | None = None
+
+
+MEDICINE_COLUMNS = (
+    Column("藥品代碼", "code", imports.text(20)),
+    Column("藥品名稱", "name", imports.text(100)),
+    Column("品項", "kind", imports.one_of(MEDICINE_KINDS)),
+    Column("處方藥", "prescription_only", imports.yes_or_no),
+    Column("起日", "starts_on", imports.day),
+    Column("迄日", "ends_on", imports.day, optional=True),
+)
+
+
+def record_medicine(row: MedicineRow, *, by: Actor) -> Medicine:
+    """Record a medicine of the agency's list, or bring a known one up to it. Run as the owner role (commands)."""
+    by.require(Permission.INSTITUTION_IMPORT)
+    values = vars(row)
+    medicine = Medicine.objects.filter(code=row.code).first() or Medicine(code=row.code)
+    changed = [name for name, value in values.items() if medicine.pk is None or getattr(medicine, name) != value]
+    if not changed:
+        return medicine
+    with transaction.atomic():
+        for name in changed:
+            setattr(medicine, name, values[name])
+        medicine.save()
+        journal.record("medicine.record", record_type="medicine", fields=changed)
+    return medicine
+
+
+def import_medicines(file: TextIO, *, good_rows_only: bool, by: Actor) -> ImportReport:
+    """Import medicines from CSV (columns MEDICINE_COLUMNS): all or, where chosen, the good rows only."""
+    by.require(Permission.INSTITUTION_IMPORT)
+    return imports.import_rows(file, MEDICINE_COLUMNS, MedicineRow, record_medicine, good_rows_only=good_rows_only, by=by)
+
+
 def extend_window(
     *,
     month: date,
@@ -318,7 +382,7 @@ def extend_window(
         closes_at=closes_at,
         reason=reason,
         moment=moment,
-        in_force=_closes_at(month, institution_id),
+        in_force=_closes_at(month, institution_id, county),
     )
     if problems:
         raise Refused(problems)
@@ -341,15 +405,12 @@ def extend_window(
     return extension
 
 
-def _closes_at(month: date, institution_id: int | None) -> datetime | None:
-    """The closing moment in force: of one institution, or before any extension. None where the month is not known."""
+def _closes_at(month: date, institution_id: int | None, county: str) -> datetime | None:
+    """The closing moment in force: of one institution, a county or the country. None where the month is not known."""
     with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT coalesce(visits_closes_at(%s, month), closes_at) FROM visits_month WHERE month = %s",
-            [institution_id, month],
-        )
-        row = cursor.fetchone()
-    return row and row[0]
+        cursor.execute("SELECT visits_closes_at(%s, %s, nullif(%s, ''))", [institution_id, month, county])
+        closes_at: datetime | None = cursor.fetchone()[0]
+    return closes_at
 
 
 def fill_calendar(first: date, last: date) -> int:

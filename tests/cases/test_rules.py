@@ -266,7 +266,7 @@ def test_an_implausible_value_is_answered_with_the_bounds_and_the_unit():
         weight_kg=Decimal(615),
         pregnant=False,
     )
-    assert problem.message == "體重應在 20 到 300 公斤之間，請再確認。"
+    assert problem.message == "體重（公斤）應在 20 到 300 之間，請再確認。"
 
 
 # --- choosing the intake of a course ---

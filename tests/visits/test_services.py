@@ -33,7 +33,10 @@ def entry(day: date = world.TODAY, **changes: object) -> rules.Entry:
 
 def journal(action: str) -> list[tuple]:
     with connection.cursor() as cursor:
-        cursor.execute("SELECT record_uids, record_version, fields, account_id FROM audit_journal WHERE action = %s ORDER BY id", [action])
+        cursor.execute(
+            "SELECT record_uids, record_version, fields, account_id FROM audit_journal WHERE action = %s ORDER BY id",
+            [action],
+        )
         return cursor.fetchall()
 
 

@@ -20,14 +20,15 @@ BEGIN
 END $$;
 CREATE TRIGGER keep_purpose BEFORE UPDATE OF purpose ON audit_database
   FOR EACH ROW WHEN (NEW.purpose <> OLD.purpose) EXECUTE FUNCTION audit_database_keep_purpose();
-CREATE TRIGGER keep_row BEFORE DELETE ON audit_database
-  FOR EACH ROW EXECUTE FUNCTION audit_database_keep_purpose();
+CREATE TRIGGER keep_row BEFORE DELETE OR TRUNCATE ON audit_database
+  FOR EACH STATEMENT EXECUTE FUNCTION audit_database_keep_purpose();
 
--- The one clock for rules.
-CREATE FUNCTION programme_now() RETURNS timestamptz LANGUAGE sql VOLATILE PARALLEL RESTRICTED AS
-  'SELECT clock_timestamp() + clock_offset FROM audit_database';
-CREATE FUNCTION programme_today() RETURNS date LANGUAGE sql VOLATILE PARALLEL RESTRICTED AS
-  $$ SELECT (programme_now() AT TIME ZONE 'Asia/Taipei')::date $$;
+-- The one clock for rules. BEGIN ATOMIC binds the table's name now: a caller's temporary table of the same name is not
+-- the clock.
+CREATE FUNCTION programme_now() RETURNS timestamptz LANGUAGE sql VOLATILE PARALLEL RESTRICTED
+  BEGIN ATOMIC SELECT clock_timestamp() + clock_offset FROM audit_database; END;
+CREATE FUNCTION programme_today() RETURNS date LANGUAGE sql VOLATILE PARALLEL RESTRICTED
+  BEGIN ATOMIC SELECT (programme_now() AT TIME ZONE 'Asia/Taipei')::date; END;
 
 -- Whose data the running transaction may see: an institution's id, 0 = the agency (all), -1 = nobody's.
 -- Raises when nobody said so: a forgotten scope is an error, never an empty or a whole list.
@@ -40,13 +41,22 @@ BEGIN
   END IF;
   RETURN scope::bigint;
 END $$;
+-- True, or the same error. IMMUTABLE is not what it is but when it is asked: while a statement is being planned, whether
+-- or not there are rows to look at, and at no cost for each row.
+CREATE FUNCTION scope_was_set() RETURNS boolean LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE AS $$
+BEGIN
+  PERFORM current_scope();
+  RETURN true;
+END $$;
 -- The account on whose behalf the transaction runs; null for the system itself.
-CREATE FUNCTION current_account() RETURNS bigint LANGUAGE sql STABLE PARALLEL SAFE AS
-  $$ SELECT nullif(current_setting('quitledger.account', true), '')::bigint $$;
+CREATE FUNCTION current_account() RETURNS bigint LANGUAGE sql STABLE PARALLEL SAFE
+  BEGIN ATOMIC SELECT nullif(current_setting('quitledger.account', true), '')::bigint; END;
 
 -- True for the role that owns the tables (migrations, demo data, transfer of old data).
-CREATE FUNCTION is_owner() RETURNS boolean LANGUAGE sql STABLE PARALLEL SAFE AS
-  $$ SELECT pg_has_role(current_user, relowner, 'MEMBER') FROM pg_class WHERE oid = 'audit_database'::regclass $$;
+CREATE FUNCTION is_owner() RETURNS boolean LANGUAGE sql STABLE PARALLEL SAFE
+  BEGIN ATOMIC
+    SELECT pg_has_role(current_user, relowner, 'MEMBER') FROM pg_class WHERE oid = 'audit_database'::regclass;
+  END;
 
 -- The journal: who did or saw what, when; never values, names or identity numbers.
 CREATE TABLE audit_journal (
@@ -67,6 +77,18 @@ CREATE TABLE audit_journal_default PARTITION OF audit_journal DEFAULT;
 CREATE INDEX audit_journal_uids ON audit_journal USING gin (record_uids);
 CREATE INDEX audit_journal_institution ON audit_journal (institution_id, at);
 
+-- Append-only, for the owner too: a row once written is never changed or removed by a statement on these tables.
+CREATE FUNCTION audit_refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  RAISE EXCEPTION '% is append-only', TG_TABLE_NAME USING ERRCODE = 'insufficient_privilege';
+END $$;
+CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON audit_journal
+  FOR EACH ROW EXECUTE FUNCTION audit_refuse_change();
+CREATE TRIGGER no_truncate BEFORE TRUNCATE ON audit_journal
+  FOR EACH STATEMENT EXECUTE FUNCTION audit_refuse_change();
+CREATE TRIGGER no_truncate BEFORE TRUNCATE ON audit_journal_default   -- partitions do not inherit this one
+  FOR EACH STATEMENT EXECUTE FUNCTION audit_refuse_change();
+
 -- Monthly partitions of the journal, from the month of `first` on. Rows of a month that already lie in the default
 -- partition keep it: that month is left out.
 CREATE FUNCTION audit_make_partitions(first date, months integer) RETURNS integer LANGUAGE plpgsql AS $$
@@ -82,18 +104,18 @@ BEGIN
         AND at < (starts + interval '1 month') AT TIME ZONE 'Asia/Taipei');
     EXECUTE format('CREATE TABLE %I PARTITION OF audit_journal FOR VALUES FROM (%L) TO (%L)', part,
       starts::timestamp AT TIME ZONE 'Asia/Taipei', (starts + interval '1 month') AT TIME ZONE 'Asia/Taipei');
+    EXECUTE format('CREATE TRIGGER no_truncate BEFORE TRUNCATE ON %I
+      FOR EACH STATEMENT EXECUTE FUNCTION audit_refuse_change()', part);
     made := made + 1;
   END LOOP;
   RETURN made;
 END $$;
 
--- Append-only, for the owner too: a row once written is never changed or removed by a statement on these tables.
-CREATE FUNCTION audit_refuse_change() RETURNS trigger LANGUAGE plpgsql AS $$
+-- A followed table is not truncated: its rows would go without a last version.
+CREATE FUNCTION audit_refuse_truncate() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-  RAISE EXCEPTION '% is append-only', TG_TABLE_NAME USING ERRCODE = 'insufficient_privilege';
+  RAISE EXCEPTION '% keeps every version and is not truncated', TG_TABLE_NAME USING ERRCODE = 'insufficient_privilege';
 END $$;
-CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON audit_journal
-  FOR EACH ROW EXECUTE FUNCTION audit_refuse_change();
 
 -- Keeps every version of every row of `t` in `t`_history. Call it again after a column was added to `t`.
 -- The history table is written by the trigger alone (SECURITY DEFINER): the application role cannot write it.
@@ -135,6 +157,8 @@ BEGIN
     FOR EACH STATEMENT EXECUTE FUNCTION %I()', t, t::text || '_keep');
   EXECUTE format('CREATE OR REPLACE TRIGGER keep_delete AFTER DELETE ON %s REFERENCING OLD TABLE AS old_rows
     FOR EACH STATEMENT EXECUTE FUNCTION %I()', t, t::text || '_keep');
+  EXECUTE format('CREATE OR REPLACE TRIGGER no_truncate BEFORE TRUNCATE ON %s
+    FOR EACH STATEMENT EXECUTE FUNCTION audit_refuse_truncate()', t);
   EXECUTE format('CREATE OR REPLACE TRIGGER append_only BEFORE UPDATE OR DELETE ON %I
     FOR EACH ROW EXECUTE FUNCTION audit_refuse_change()', h);
   EXECUTE format('CREATE OR REPLACE TRIGGER no_truncate BEFORE TRUNCATE ON %I

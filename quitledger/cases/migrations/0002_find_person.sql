@@ -8,7 +8,9 @@ CREATE FUNCTION cases_find_person(p_hash bytea, p_birth_on date, p_sex text, p_k
   RETURNS TABLE (id bigint, uid uuid) LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
 #variable_conflict use_column
 BEGIN
-  PERFORM current_scope();
+  IF current_scope() < 0 THEN
+    RAISE EXCEPTION 'nobody registers persons without a place' USING ERRCODE = 'insufficient_privilege';
+  END IF;
   INSERT INTO cases_person (identity_hash, birth_on, sex, identity_kind, identity_country, identity_token,
                             identity_key_id)
     VALUES (p_hash, p_birth_on, p_sex, p_kind, p_country, p_token, p_key_id)

@@ -1,0 +1,120 @@
+"""A table as CSV or ODS, built in memory. What may be read as a formula is written as text."""
+
+import csv
+import io
+import zipfile
+from collections.abc import Iterable, Sequence
+from datetime import date, datetime
+from xml.sax.saxutils import escape, quoteattr
+
+from quitledger.policy import TAIPEI, format_roc
+
+Cell = str | int | float | date | datetime | None
+
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+_UNWRITABLE = dict.fromkeys([*range(0x09), 0x0B, 0x0C, *range(0x0E, 0x20), 0xFFFE, 0xFFFF, *range(0xD800, 0xE000)], "�")
+
+
+def csv_file(notes: Sequence[str], titles: Sequence[str], rows: Iterable[Sequence[Cell]]) -> bytes:
+    """CSV in UTF-8 with BOM. `notes`: lines above the titles (made-up data say so in the first). Dates in ROC form."""
+    text = io.StringIO()
+    writer = csv.writer(text)
+    for note in notes:
+        writer.writerow([_plain(note)])
+    writer.writerow([_plain(title) for title in titles])
+    for row in rows:
+        writer.writerow([_plain(cell) for cell in row])
+    return text.getvalue().encode("utf-8-sig", errors="replace")
+
+
+def _plain(cell: Cell) -> str | int | float:
+    if isinstance(cell, datetime):
+        local = cell.astimezone(TAIPEI)
+        return f"{format_roc(local.date())} {local:%H:%M}"
+    if isinstance(cell, date):
+        return format_roc(cell)
+    if isinstance(cell, str):
+        return f"'{cell}" if cell.startswith(_FORMULA_STARTS) else cell
+    return "" if cell is None else cell
+
+
+def ods_file(sheet: str, notes: Sequence[str], titles: Sequence[str], rows: Iterable[Sequence[Cell]]) -> bytes:
+    """An ODF 1.2 spreadsheet with one sheet named `sheet`. Text stays text, numbers numbers, dates dates (ROC shown)."""
+    body = io.StringIO()
+    body.write(_HEAD)
+    body.write(f"<table:table table:name={quoteattr(_clean(sheet))}>")
+    body.write(f'<table:table-column table:number-columns-repeated="{max(len(titles), 1)}"/>')
+    for row in ([note] for note in notes):
+        _write_row(body, row)
+    _write_row(body, titles)
+    for row in rows:
+        _write_row(body, row)
+    body.write("</table:table></office:spreadsheet></office:body></office:document-content>")
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        # The type comes first and unpacked, so that it stands at a fixed place of the file.
+        archive.writestr("mimetype", _TYPE, compress_type=zipfile.ZIP_STORED)
+        archive.writestr("META-INF/manifest.xml", _MANIFEST)
+        archive.writestr("content.xml", body.getvalue())
+    return packed.getvalue()
+
+
+def _write_row(body: io.StringIO, row: Sequence[Cell]) -> None:
+    body.write("<table:table-row>")
+    for cell in row:
+        body.write(_ods_cell(cell))
+    body.write("</table:table-row>")
+
+
+def _ods_cell(cell: Cell) -> str:
+    if cell is None or cell == "":
+        return "<table:table-cell/>"
+    if isinstance(cell, datetime):
+        local = cell.astimezone(TAIPEI).replace(tzinfo=None, microsecond=0)
+        return _typed("date", f'office:date-value="{local.isoformat()}" table:style-name="moment"', _plain(cell))
+    if isinstance(cell, date):
+        return _typed("date", f'office:date-value="{cell.isoformat()}" table:style-name="day"', _plain(cell))
+    if isinstance(cell, int | float):
+        return _typed("float", f'office:value="{cell}"', cell)
+    lines = "".join(f"<text:p>{escape(line)}</text:p>" for line in _clean(cell).split("\n"))
+    return f'<table:table-cell office:value-type="string">{lines}</table:table-cell>'
+
+
+def _typed(kind: str, attributes: str, shown: object) -> str:
+    return f'<table:table-cell office:value-type="{kind}" {attributes}><text:p>{shown}</text:p></table:table-cell>'
+
+
+def _clean(text: str) -> str:
+    """Without the characters that XML cannot hold."""
+    return text.translate(_UNWRITABLE)
+
+
+_TYPE = "application/vnd.oasis.opendocument.spreadsheet"
+_MANIFEST = f"""<?xml version="1.0" encoding="UTF-8"?>
+<manifest:manifest xmlns:manifest="urn:oasis:names:tc:opendocument:xmlns:manifest:1.0" manifest:version="1.2">
+<manifest:file-entry manifest:full-path="/" manifest:version="1.2" manifest:media-type="{_TYPE}"/>
+<manifest:file-entry manifest:full-path="content.xml" manifest:media-type="text/xml"/>
+</manifest:manifest>"""
+_DAY = (
+    '<number:year number:calendar="ROC" number:style="long"/><number:text>/</number:text>'
+    '<number:month number:style="long"/><number:text>/</number:text><number:day number:style="long"/>'
+)
+_CLOCK = (
+    '<number:text> </number:text><number:hours number:style="long"/><number:text>:</number:text>'
+    '<number:minutes number:style="long"/>'
+)
+_HEAD = (
+    '<?xml version="1.0" encoding="UTF-8"?>'
+    '<office:document-content office:version="1.2"'
+    ' xmlns:office="urn:oasis:names:tc:opendocument:xmlns:office:1.0"'
+    ' xmlns:table="urn:oasis:names:tc:opendocument:xmlns:table:1.0"'
+    ' xmlns:text="urn:oasis:names:tc:opendocument:xmlns:text:1.0"'
+    ' xmlns:style="urn:oasis:names:tc:opendocument:xmlns:style:1.0"'
+    ' xmlns:number="urn:oasis:names:tc:opendocument:xmlns:datastyle:1.0">'
+    "<office:automatic-styles>"
+    f'<number:date-style style:name="D" number:language="zh" number:country="TW">{_DAY}</number:date-style>'
+    f'<number:date-style style:name="M" number:language="zh" number:country="TW">{_DAY}{_CLOCK}</number:date-style>'
+    '<style:style style:name="day" style:family="table-cell" style:data-style-name="D"/>'
+    '<style:style style:name="moment" style:family="table-cell" style:data-style-name="M"/>'
+    "</office:automatic-styles><office:body><office:spreadsheet>"
+)

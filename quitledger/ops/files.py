@@ -1,0 +1,55 @@
+"""Lists given to commands as files: their encoding, and the report of an import."""
+
+from collections.abc import Callable
+from io import BytesIO, StringIO
+from typing import IO, TextIO
+
+import click
+
+from quitledger.accounts.actors import SYSTEM
+from quitledger.accounts.scope import scoped
+from quitledger.institutions.imports import ImportReport
+
+from .environment import prepare
+from .faults import Fault, sentences, told
+
+good_rows_only_option = click.option(
+    "--good-rows-only",
+    is_flag=True,
+    help="有錯的列略過，其餘照常匯入；否則一列有錯就全部不匯入。"
+    " / Import the good rows; otherwise one bad row stops them all.",
+)
+file_argument = click.argument("file", metavar="FILE", type=click.File("rb"))
+
+
+def text_of(file: IO[bytes]) -> TextIO:
+    """The text of a file in UTF-8 (with or without byte order mark) or Big5, as spreadsheets of Taiwan write it."""
+    content = file.read()
+    for encoding in ("utf-8-sig", "cp950"):
+        try:
+            return StringIO(content.decode(encoding), newline="")
+        except UnicodeDecodeError:
+            continue
+    raise Fault(
+        "檔案不是 UTF-8 也不是 Big5，請另存成 UTF-8 的 CSV。", "The file is neither UTF-8 nor Big5; save it as UTF-8."
+    )
+
+
+def import_list(
+    file: IO[bytes], what: Callable[..., ImportReport], good_rows_only: bool
+) -> None:
+    """Import a list as the owner role and print its report. Exits with 1 where rows were refused."""
+    with told():
+        text = text_of(BytesIO(file.read()))
+        prepare("owner")
+        with scoped(SYSTEM):
+            report = what(text, good_rows_only=good_rows_only, by=SYSTEM)
+    for line, problems in report.refused:
+        for sentence in sentences(problems):
+            click.echo(f"第 {line} 行 line {line}：{sentence}")
+    click.echo(
+        f"匯入 {report.recorded} 列，未匯入 {len(report.refused)} 列有錯的。"
+        f" / {report.recorded} rows imported, {len(report.refused)} rows with faults not."
+    )
+    if report.refused:
+        raise SystemExit(1)

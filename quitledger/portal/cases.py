@@ -1,0 +1,198 @@
+"""Pages of a person: find, register, see, show the identity number, intake."""
+
+from typing import Any
+from uuid import UUID, uuid4
+
+from django import forms
+from django.contrib import messages
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from quitledger.accounts.permissions import Permission
+from quitledger.audit import journal
+from quitledger.cases.identity import COUNTRIES, IdentityKind
+from quitledger.cases.models import Case
+from quitledger.cases.queries import MOST_FOUND, baselines_of, find_cases, visible_cases
+from quitledger.cases.rules import FTND_ITEMS, age_on
+from quitledger.cases.services import BaselineEntry, Registration, record_baseline, register_case, show_identity
+from quitledger.policy import PolicyGap
+from quitledger.policy.problem import Refused
+from quitledger.visits.queries import VisitQuery, eligibility_on, last_visit, search
+
+from .forms import Form, PlainTextField, RocDateField, WholeNumberField, add_problems, shown
+from .permissions import needs
+
+
+class FindForm(Form):
+    """Whom to look for. Sent by POST: numbers and names never stand in an address."""
+
+    q = shown(PlainTextField(label="身分證字號、病歷號或姓名", max_length=60), grow=True)
+    then = forms.ChoiceField(choices=[("", ""), ("record", "")], required=False, widget=forms.HiddenInput)
+
+
+class RegisterForm(Form):
+    """A person as typed at registration."""
+
+    uid = forms.UUIDField(widget=forms.HiddenInput)
+    identity_kind = forms.ChoiceField(
+        label="證號種類", choices=[(kind.value, kind.label) for kind in IdentityKind], widget=forms.RadioSelect,
+        initial=IdentityKind.NATIONAL_ID.value,
+    )  # fmt: skip
+    identity_number = shown(
+        PlainTextField(label="證號", max_length=30, help_text="身分證、居留證或護照上的號碼"), width="l"
+    )
+    identity_country = shown(
+        forms.ChoiceField(
+            label="核發國家", help_text="護照才填", choices=[("", "－"), *COUNTRIES.items()], required=False
+        ),
+        asked=True,
+    )
+    birth_on = shown(RocDateField(label="出生日期", help_text="例：69/2/3 或 0690203"), width="m")
+    sex = forms.ChoiceField(label="性別", choices=[("male", "男"), ("female", "女")], widget=forms.RadioSelect)
+    name = PlainTextField(label="姓名", max_length=60)
+    chart_no = PlainTextField(label="病歷號", max_length=30, required=False)
+    phone = PlainTextField(label="電話", max_length=30, required=False)
+
+
+class BaselineForm(Form):
+    """收案評估; the six items of the Fagerström test are added from cases.rules."""
+
+    uid = forms.UUIDField(widget=forms.HiddenInput)
+    taken_on = shown(RocDateField(label="評估日期", help_text="例：114/4/1 或 1140401"), width="m")
+    cigarettes_per_day = shown(WholeNumberField(label="平均每日支數", required=False), unit="支", width="s", asked=True)
+    co_ppm = shown(WholeNumberField(label="一氧化碳", required=False), unit="ppm", width="s")
+    weight_kg = shown(
+        forms.DecimalField(label="體重", required=False, max_digits=4, decimal_places=1,
+                           widget=forms.TextInput(attrs={"inputmode": "decimal", "autocomplete": "off"})),
+        unit="公斤", width="s",
+    )  # fmt: skip
+    insured = forms.TypedChoiceField(
+        label="健保在保", choices=[("yes", "是"), ("no", "否")], widget=forms.RadioSelect,
+        coerce=lambda word: word == "yes", empty_value=None, required=False,
+    )  # fmt: skip
+    pregnant = forms.BooleanField(label="目前懷孕", required=False)
+
+    def __init__(self, *args: Any, sex: str, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for item in FTND_ITEMS:
+            self.fields[f"ftnd_{item.name}"] = forms.ChoiceField(
+                label=item.question, choices=[(answer.word, answer.label) for answer in item.answers],
+                widget=forms.RadioSelect, required=False,
+            )  # fmt: skip
+        if sex == "male":
+            del self.fields["pregnant"]
+
+    def ftnd_fields(self) -> list[forms.BoundField]:
+        """The six questions, for the template."""
+        return [self[f"ftnd_{item.name}"] for item in FTND_ITEMS]
+
+
+def case_or_404(request: HttpRequest, uid: UUID) -> Case:
+    """The case, where the actor may see it."""
+    case = visible_cases(request.desk.actor).filter(uid=uid).first()
+    if case is None:
+        raise Http404
+    return case
+
+
+@needs(Permission.CASE_READ)
+@require_http_methods(["GET", "HEAD", "POST"])
+def case_find(request: HttpRequest) -> HttpResponse:
+    """Find people by number, chart number or name."""
+    form = FindForm(request.POST or None)
+    context: dict[str, Any] = {"form": form}
+    if form.is_valid():
+        found = find_cases(form.cleaned_data["q"], by=request.desk.actor)
+        if found:
+            journal.record(Permission.CASE_READ, record_type="case", uids=[case.uid for case in found])
+        if len(found) == 1 and form.cleaned_data["then"] and request.desk.actor.may(Permission.VISIT_RECORD):
+            return redirect("visit_record", found[0].uid)
+        context |= {"found": found, "more": len(found) == MOST_FOUND}
+    return render(request, "cases/find.html", context, status=422 if form.errors else 200)
+
+
+@needs(Permission.CASE_REGISTER)
+@require_http_methods(["GET", "HEAD", "POST"])
+def case_register(request: HttpRequest) -> HttpResponse:
+    """Open a case for a person."""
+    form = RegisterForm(request.POST or None, initial={"uid": uuid4()})
+    if form.is_valid():
+        try:
+            case = register_case(
+                Registration(**form.cleaned_data), today=request.desk.today,
+                made_up_allowed=request.desk.purpose != "production", by=request.desk.actor,
+            )  # fmt: skip
+        except Refused as refused:
+            add_problems(form, refused.problems)
+        else:
+            messages.success(request, f"已收案：{case.name}。接著可以做收案評估，或直接登錄衛教。")
+            return redirect("case_show", case.uid)
+    return render(request, "cases/register.html", {"form": form}, status=422 if form.errors else 200)
+
+
+@needs(Permission.CASE_READ)
+@require_safe
+def case_show(request: HttpRequest, uid: UUID) -> HttpResponse:
+    """A person as the institution knows him: timeline, eligibility, basic data."""
+    case = case_or_404(request, uid)
+    journal.record(Permission.CASE_READ, record_type="case", uids=[case.uid])
+    return render(request, "cases/show.html", _whole(request, case))
+
+
+@needs(Permission.IDENTITY_SHOW)
+@require_POST
+def case_identity(request: HttpRequest, uid: UUID) -> HttpResponse:
+    """The same page with the whole identity number; journaled by itself."""
+    case = case_or_404(request, uid)
+    number = show_identity(case=case, by=request.desk.actor)
+    return render(request, "cases/show.html", _whole(request, case) | {"identity_number": number})
+
+
+def _whole(request: HttpRequest, case: Case) -> dict[str, Any]:
+    """What the page of a person shows."""
+    today = request.desk.today
+    query = VisitQuery(case.person.birth_on, today, case_uids=(case.uid,), with_voided=True, sort="-visit_on")
+    previous = last_visit(case)
+    try:
+        eligibility = eligibility_on(case, today, pregnant=bool(previous and previous.pregnant))
+    except PolicyGap:
+        eligibility = None
+    return {
+        "case": case,
+        "age": age_on(case.person.birth_on, today),
+        "visits": list(search(query, by=request.desk.actor)),
+        "baselines": list(baselines_of(case)),
+        "eligibility": eligibility,
+    }
+
+
+@needs(Permission.BASELINE_RECORD)
+@require_http_methods(["GET", "HEAD", "POST"])
+def baseline_record(request: HttpRequest, uid: UUID) -> HttpResponse:
+    """收案評估 of a case."""
+    case = case_or_404(request, uid)
+    initial = {"uid": uuid4(), "taken_on": request.desk.today}
+    form = BaselineForm(request.POST or None, initial=initial, sex=case.person.sex)
+    if form.is_valid():
+        try:
+            baseline = record_baseline(case=case, entry=_entry(form), today=request.desk.today, by=request.desk.actor)
+        except Refused as refused:
+            add_problems(form, refused.problems)
+        else:
+            score = "" if baseline.ftnd_score is None else f"，尼古丁成癮度 {baseline.ftnd_score} 分"
+            messages.success(request, f"已登錄 {case.name} 的收案評估{score}。")
+            return redirect("case_show", case.uid)
+    elif request.method != "POST":
+        journal.record(Permission.CASE_READ, record_type="case", uids=[case.uid])
+    return render(request, "cases/baseline.html", {"form": form, "case": case}, status=422 if form.errors else 200)
+
+
+def _entry(form: BaselineForm) -> BaselineEntry:
+    data = form.cleaned_data
+    return BaselineEntry(
+        uid=data["uid"], taken_on=data["taken_on"],
+        ftnd={item.name: data.get(f"ftnd_{item.name}", "") for item in FTND_ITEMS},
+        cigarettes_per_day=data["cigarettes_per_day"], co_ppm=data["co_ppm"], weight_kg=data["weight_kg"],
+        pregnant=bool(data.get("pregnant")), insured=data["insured"],
+    )  # fmt: skip

@@ -1,0 +1,75 @@
+"""What every page knows besides its own: the desk, what its actor may, and the menu. Reads nothing from the database."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from django.http import HttpRequest
+from django.urls import NoReverseMatch, reverse
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from quitledger.accounts.actors import ANYBODY, Actor
+from quitledger.accounts.permissions import Permission
+
+
+class May:
+    """`{% if may.visit_record %}`: whether the actor may. A permission that does not exist is an error of the page."""
+
+    def __init__(self, actor: Actor) -> None:
+        self._actor = actor
+
+    def __getitem__(self, name: str) -> bool:
+        permission = Permission.__members__.get(name.upper())
+        if permission is None:
+            raise LookupError(f"no permission is called {name}")
+        return self._actor.may(permission)
+
+
+@dataclass(frozen=True)
+class MenuItem:
+    """One word of the menu: where it leads and whether the page shown belongs to it."""
+
+    label: str
+    url: str
+    current: bool
+
+
+# url name, label, permission (None: whoever is signed in), other pages that belong to it
+_MENU: list[tuple[str, Any, Permission | None, set[str]]] = [
+    ("home", gettext_lazy("首頁"), None, set()),
+    (
+        "case_find",
+        gettext_lazy("登錄就醫資料"),
+        Permission.VISIT_RECORD,
+        {"case_register", "case_show", "baseline_record", "visit_record"},
+    ),
+    ("visit_query", gettext_lazy("就醫資料查詢"), Permission.VISIT_READ, {"visit_show"}),
+    ("case_find", gettext_lazy("戒菸者"), Permission.CASE_READ, {"case_show"}),
+    ("window_list", gettext_lazy("登錄期限"), Permission.VISIT_READ, {"window_extend"}),
+    ("policy_list", gettext_lazy("規定與來源"), None, {"policy_show"}),
+]
+
+
+def page(request: HttpRequest) -> dict[str, Any]:
+    """Context processor. `desk` is None where no transaction was begun (unknown address, expired form)."""
+    desk = getattr(request, "desk", None)
+    actor = desk.actor if desk else ANYBODY
+    return {"desk": desk, "may": May(actor), "menu": list(_menu(request, actor))}
+
+
+def _menu(request: HttpRequest, actor: Actor) -> Iterator[MenuItem]:
+    """The menu of whoever is signed in; pages that do not exist (yet) are left out, a page is named once."""
+    if actor.account_id is None:
+        return
+    here = request.resolver_match.url_name if request.resolver_match else None
+    seen = set()
+    for name, label, permission, others in _MENU:
+        if name in seen or (permission and not actor.may(permission)):
+            continue
+        try:
+            url = reverse(name)
+        except NoReverseMatch:
+            continue
+        seen.add(name)
+        yield MenuItem(_(label), url, here == name or here in others)

@@ -1,0 +1,20 @@
+"""Pages for whoever cannot get in, and the answer for whoever watches the server."""
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.cache import never_cache
+
+from .permissions import public
+
+
+@public
+def help_connection(request: HttpRequest) -> HttpResponse:
+    """無法連線？ The advice of the agency's notice, section 壹 (site certificates renewed, proxies not updated)."""
+    return render(request, "help_connection.html", {"host": request.get_host()})
+
+
+@public
+@never_cache
+def healthz(request: HttpRequest) -> HttpResponse:
+    """`ok` while web process and database answer: the transaction around this view has read the database's clock."""
+    return HttpResponse("ok\n", content_type="text/plain")

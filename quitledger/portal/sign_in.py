@@ -1,0 +1,226 @@
+"""django-allauth's sign-in in our words: its views and rules, our labels, messages and answers.
+
+What a form refuses is answered with 422 like any form of ours; where too many tries were counted the message says how
+long to wait. Forms are given to the views in sign_in_urls.
+"""
+
+from collections.abc import Callable
+from functools import wraps
+from http import HTTPStatus
+from typing import Any
+
+from allauth.account import forms as account_forms
+from allauth.account.adapter import get_adapter
+from allauth.account.internal.flows.reauthentication import suspend_request
+from allauth.core.exceptions import ReauthenticationRequired
+from allauth.mfa.base import forms as code_forms
+from allauth.mfa.recovery_codes import forms as recovery_forms
+from allauth.mfa.totp import forms as totp_forms
+from allauth.mfa.webauthn import forms as passkey_forms
+from django.contrib import messages
+from django.contrib.auth.password_validation import get_default_password_validators
+from django.core.exceptions import ValidationError
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.template.response import TemplateResponse
+from django.urls import reverse
+from django.utils.functional import lazy
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from .permissions import Access, View, signed_in
+from .refusals import longest_wait, minutes
+
+# allauth's error codes that we say in our own words
+_WORDS: dict[str, Any] = {
+    "username_password_mismatch": gettext_lazy("帳號或密碼不正確。"),
+    "incorrect_password": gettext_lazy("密碼不正確。"),
+    "enter_current_password": gettext_lazy("目前的密碼不正確。"),
+    "incorrect_code": gettext_lazy("代碼不正確或已過期，請輸入最新的一組。"),
+}
+_TOO_MANY = ("too_many_login_attempts", "rate_limited")
+
+
+def _our_words(error: ValidationError) -> ValidationError:
+    if error.code in _TOO_MANY:
+        words = _("嘗試的次數太多，請等 %(minutes)s 分鐘再試。帳號沒有被鎖定。")
+        return ValidationError(words % {"minutes": minutes(longest_wait())}, code=error.code)
+    return ValidationError(_WORDS[error.code], code=error.code) if error.code in _WORDS else error
+
+
+class _OurWords:
+    """A form of allauth whose fields are named by `labels` and `hints`, without placeholders, in our messages."""
+
+    labels: dict[str, Any] = {}
+    hints: dict[str, Any] = {}
+    use_required_attribute = False
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for name, field in self.fields.items():  # type: ignore[attr-defined]
+            field.label = self.labels.get(name, field.label)
+            field.help_text = self.hints.get(name, "")
+            field.widget.attrs.pop("placeholder", None)
+            field.error_messages = {**field.error_messages, "required": _("請填%(label)s。") % {"label": field.label}}
+
+    def add_error(self, field: str | None, error: Any) -> None:
+        if isinstance(error, ValidationError) and hasattr(error, "message"):
+            error = _our_words(error)
+        super().add_error(field, error)  # type: ignore[misc]
+
+
+class SignInForm(_OurWords, account_forms.LoginForm):
+    """帳號 and 密碼."""
+
+    labels = {"login": gettext_lazy("帳號"), "password": gettext_lazy("密碼")}
+
+
+class ReauthenticateForm(_OurWords, account_forms.ReauthenticateForm):
+    """The password once more, before a change to the account."""
+
+    labels = {"password": gettext_lazy("密碼")}
+
+
+def _password_rules() -> str:
+    shortest = max(getattr(rule, "min_length", 0) for rule in get_default_password_validators())
+    return _("至少 %(n)s 個字元，不要用常見的密碼，也不要和帳號或姓名相近。") % {"n": shortest}
+
+
+class ChangePasswordForm(_OurWords, account_forms.ChangePasswordForm):
+    """密碼變更."""
+
+    labels = {
+        "oldpassword": gettext_lazy("目前的密碼"),
+        "password1": gettext_lazy("新密碼"),
+        "password2": gettext_lazy("再輸入一次新密碼"),
+    }
+    hints = {"password1": lazy(_password_rules, str)()}
+
+    def save(self) -> None:
+        # Only this column: the application role may write no other of an account.
+        self.user.set_password(self.cleaned_data["password1"])
+        self.user.save(update_fields=["password"])
+
+
+class _Code(_OurWords):
+    labels = {"code": gettext_lazy("代碼")}
+    hints = {"code": gettext_lazy("驗證器 App 顯示的 6 位數代碼，或一組復原代碼")}
+
+
+class CodeForm(_Code, code_forms.AuthenticateForm):
+    """The second step of a sign-in."""
+
+
+class ReauthenticateCodeForm(_Code, code_forms.ReauthenticateForm):
+    """A code, before a change to the account."""
+
+
+class ActivateAppForm(_OurWords, totp_forms.ActivateTOTPForm):
+    """The first code of an authenticator app."""
+
+    labels = {"code": gettext_lazy("代碼")}
+    hints = {"code": gettext_lazy("驗證器 App 顯示的 6 位數代碼")}
+
+
+class DeactivateAppForm(_OurWords, totp_forms.DeactivateTOTPForm):
+    """No field: whether the app may be given up."""
+
+
+class RecoveryCodesForm(_OurWords, recovery_forms.GenerateRecoveryCodesForm):
+    """No field: whether codes may be made."""
+
+
+class _Passkey(_OurWords):
+    """What a passkey sends is a browser's own doing: whatever is wrong with it is one sentence."""
+
+    def clean(self) -> Any:
+        try:
+            return super().clean()  # type: ignore[misc]
+        except (TypeError, ValueError, KeyError, AttributeError):
+            raise self._unreadable() from None
+
+    def clean_credential(self) -> Any:
+        try:
+            checked = getattr(super(), "clean_credential", None)
+            return checked() if checked else self.cleaned_data["credential"]  # type: ignore[attr-defined]
+        except ValidationError as error:
+            raise self._unreadable() if error.code == "incorrect_code" else error from None
+        except (TypeError, ValueError, KeyError, AttributeError):
+            raise self._unreadable() from None
+
+    @staticmethod
+    def _unreadable() -> ValidationError:
+        return ValidationError(_("這把密碼金鑰無法驗證，請再試一次或改用密碼。"), code="passkey")
+
+
+class PasskeySignInForm(_Passkey, passkey_forms.LoginWebAuthnForm):
+    """Sign-in with a passkey alone."""
+
+
+class PasskeyStepForm(_Passkey, passkey_forms.AuthenticateWebAuthnForm):
+    """A passkey as the second step."""
+
+
+class ReauthenticatePasskeyForm(_Passkey, passkey_forms.ReauthenticateWebAuthnForm):
+    """A passkey, before a change to the account."""
+
+
+class AddPasskeyForm(_Passkey, passkey_forms.AddWebAuthnForm):
+    """A new passkey and its name."""
+
+    labels = {"name": gettext_lazy("名稱"), "passwordless": gettext_lazy("可以只用這把密碼金鑰登入，不必輸入密碼")}
+    hints = {
+        "name": gettext_lazy("例：辦公室電腦、我的手機"),
+        "passwordless": gettext_lazy("裝置會要求指紋、臉部或 PIN 碼。"),
+    }
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["name"].max_length = 60
+        self.fields["passwordless"].initial = True
+
+
+class RenamePasskeyForm(_OurWords, passkey_forms.EditWebAuthnForm):
+    """Another name for a passkey."""
+
+    labels = {"name": gettext_lazy("名稱")}
+
+
+def serve(view: Callable[..., Any], needs: Access) -> View:
+    """One view of allauth as a page of ours: who may open it, 422 for a refused form, the way to re-authentication.
+
+    (Its middleware would turn ReauthenticationRequired into that way, but our transaction runs the view before that.)
+    """
+
+    @wraps(view)
+    def served(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        try:
+            response: HttpResponse = view(request, *args, **kwargs)
+        except ReauthenticationRequired:
+            ways = get_adapter().get_reauthentication_methods(request.user)
+            return suspend_request(request, ways[0]["url"] if ways else reverse("account_login"))
+        if (
+            request.method == "POST"
+            and isinstance(response, TemplateResponse)
+            and response.status_code == HTTPStatus.OK
+        ):
+            response.status_code = HTTPStatus.UNPROCESSABLE_ENTITY
+        return response
+
+    if needs is Access.SIGNED_IN:
+        return signed_in(served)
+    served.needs = needs  # type: ignore[attr-defined]
+    return served
+
+
+def with_password(view: Callable[..., Any]) -> Callable[..., Any]:
+    """An account that has no password (yet) cannot change it: it is given one by whoever gives accounts."""
+
+    @wraps(view)
+    def checked(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        if request.user.is_authenticated and not request.user.has_usable_password():
+            messages.error(request, _("這個帳號還沒有密碼。請洽貴機構業務主管或管理窗口設定。"))
+            return redirect("mfa_index")
+        return view(request, *args, **kwargs)
+
+    return checked

@@ -1,0 +1,217 @@
+"""The worked examples of the manual (`*.yaml`, in the agency's words), run against the real rules.
+
+One adapter per file: it takes the 條件 (conditions) of an example out of a dictionary, asks the rule, and answers with
+every 結果 (result) the file may name. A condition that no adapter takes and a result that none gives is an error.
+"""
+
+from copy import deepcopy
+from datetime import datetime, time, timedelta
+from decimal import Decimal
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+import yaml
+
+from quitledger.cases.identity import IdentityKind, check_identity, mask, sex_of
+from quitledger.cases.rules import FTND_ITEMS, FtndAnswers, check_baseline, ftnd_score
+from quitledger.policy import TAIPEI, format_roc, parse_date, parse_moment, parse_time, policy_on
+from quitledger.visits.rules import (
+    COUNSELLING,
+    LABELS,
+    MEDICATION,
+    Counselling,
+    Entry,
+    Facts,
+    IntakeFacts,
+    Line,
+    Medication,
+    MedicineFacts,
+    Period,
+    RecordedService,
+    RecordedVisit,
+    StaffFacts,
+    StaffPeriod,
+    check_visit,
+    course_first_day,
+    eligibility,
+    format_closing,
+    recording_window,
+    timeliness,
+)
+
+HERE = Path(__file__).parent
+ALWAYS = parse_date("91/9/1")
+ADULT = parse_date("69/1/1")  # born
+STAFF, MEDICINE = UUID(int=1), "DEMO000001"
+
+
+def known(moment, *, birth_on=ADULT, **changes):
+    """A contracted institution with one member of staff, one medicine and an adult; the rest as given."""
+    values = {
+        "moment": moment,
+        "closes_at": None,
+        "birth_on": birth_on,
+        "sex": "female",
+        "contracts": [Period(ALWAYS, None)],
+        "staff": {STAFF: StaffFacts("醫師 示範丑", (StaffPeriod(ALWAYS, None, True, True),))},
+        "medicines": {MEDICINE: MedicineFacts(ALWAYS, None, "示範貼片")},
+        "baselines": [],
+    }
+    return Facts(**values | changes)
+
+
+def entry_of(kind, visit_on, visit_time=None):
+    if kind == MEDICATION:
+        return Entry(UUID(int=100), visit_on, visit_time, medication=Medication(STAFF, (Line(MEDICINE, 2),)))
+    return Entry(UUID(int=100), visit_on, visit_time, counselling=Counselling(STAFF))
+
+
+def yes(truth, word):
+    return word if truth else "不能"
+
+
+def messages(problems):
+    return [problem.message for problem in problems]
+
+
+def window_example(given):
+    visit_on = parse_date(given.pop("就醫日期"))
+    visit_time = parse_time(given.pop("就醫時間")) if "就醫時間" in given else None
+    extended = parse_moment(given.pop("延長至")) if "延長至" in given else None
+    window = recording_window(visit_on, visit_time, closes_at=extended)
+    answer = {
+        "開始登錄": f"{format_roc(window.opens_at.date())} {window.opens_at:%H:%M}",
+        "登錄期限": format_closing(window.closes_at),
+        "24 小時內到": format_closing(window.prompt_until),
+    }
+    if "現在" in given:
+        moment = parse_moment(given.pop("現在"))
+        problems = check_visit(entry_of(COUNSELLING, visit_on, visit_time), known(moment, closes_at=extended))
+        answer["能否登錄"] = yes(not problems, "可以")
+        answer["訊息"] = "".join(messages(problems))
+        answer["登錄情形"] = timeliness(window, moment).label
+        assert bool(problems) is not window.is_open(moment)
+    return answer
+
+
+def spacing_example(given):
+    kinds = {label: kind for kind, label in LABELS.items()}
+    recorded = [(parse_date(one["就醫日期"]), kinds[one["服務"]]) for one in given.pop("已登錄")]
+    typed = given.pop("要登錄")
+    visit_on, kind = parse_date(typed["就醫日期"]), kinds[typed["服務"]]
+    same_day = any(day == visit_on for day, _ in recorded)
+    facts = known(
+        datetime.combine(max(visit_on, *(day for day, _ in recorded)), time(23, 59), TAIPEI),
+        services=[RecordedService(UUID(int=9), day, kind) for day, kind in recorded],
+        same_day=RecordedVisit(UUID(int=9), None, None, None, "", False) if same_day else None,
+        baselines=[IntakeFacts(visit_on - timedelta(days=1), 6, 20, True)],
+    )
+    problems = check_visit(entry_of(kind, visit_on), facts)
+    return {"能否登錄": yes(not problems, "可以"), "訊息": messages(problems)}
+
+
+def eligibility_example(given):
+    visit_on = parse_date(given.pop("就醫日期"))
+    courses = [parse_date(day) for day in given.pop("已用藥", [])]
+    facts = known(
+        datetime.combine(visit_on, time(12), TAIPEI),
+        birth_on=parse_date(given.pop("出生日期")),
+        services=[RecordedService(UUID(int=9), day, MEDICATION) for day in courses],
+        baselines=[intake_of(given.pop("收案評估"))] if "收案評估" in given else [],
+    )
+    found = eligibility(visit_on, given.pop("懷孕", "否") == "是", facts)
+    return {
+        "能否用藥": yes(found.eligible, "可以"),
+        "訊息": messages(found.problems),
+        "療程首日": format_roc(course_first_day(visit_on, courses)),
+    }
+
+
+def intake_of(intake):
+    score, cigarettes = intake.pop("尼古丁成癮度", None), intake.pop("每日支數", None)
+    insured = {"有": True, "沒有": False}[intake.pop("健保")]
+    taken_on = parse_date(intake.pop("評估日期"))
+    assert not intake
+    return IntakeFacts(taken_on, score and int(score), cigarettes and int(cigarettes), insured)
+
+
+def identity_example(given):
+    kind = {kind.label: kind for kind in IdentityKind}[given.pop("證件")]
+    number, country = given.pop("號碼"), given.pop("發照國家", None)
+    made_up_allowed = {"示範": True, "正式": False}[given.pop("資料庫", "正式")]
+    problems = check_identity(kind, number, country, made_up_allowed=made_up_allowed)
+    return {
+        "能否登記": yes(not problems, "可以"),
+        "訊息": messages(problems),
+        "顯示": mask(number),
+        "性別": {"male": "男", "female": "女", None: "不明"}[sex_of(kind, number)],
+    }
+
+
+def ftnd_example(given):
+    taken_on = parse_date(given.pop("評估日期"))
+    answers = {}
+    for item, label in zip(FTND_ITEMS, given.pop("作答"), strict=True):
+        words = {answer.label: answer.word for answer in item.answers} | {"": ""}
+        answers[item.name] = words[label]
+    problems = check_baseline(
+        taken_on=taken_on,
+        today=taken_on,
+        birth_on=ADULT,
+        sex="female",
+        ftnd=answers,
+        cigarettes_per_day=None,
+        co_ppm=None,
+        weight_kg=Decimal(60),
+        pregnant=False,
+    )
+    if not all(answers.values()):
+        return {"分數": "沒有", "訊息": messages(problems)}
+    score = ftnd_score(FtndAnswers(**answers), taken_on)
+    enough = score >= policy_on(taken_on, "minimum_ftnd_score")
+    return {"分數": str(score), "達用藥分數": "是" if enough else "否", "訊息": messages(problems)}
+
+
+ADAPTERS = {
+    "期限": window_example,
+    "間隔": spacing_example,
+    "資格": eligibility_example,
+    "證號": identity_example,
+    "尼古丁成癮度": ftnd_example,
+}
+
+
+def read(path):
+    """The file with every value as the text that stands there: 114/2/15, 10 and 是 mean what a reader sees."""
+    return yaml.load(path.read_text(encoding="utf-8"), Loader=yaml.BaseLoader)
+
+
+FILES = {path.stem: read(path) for path in sorted(HERE.glob("*.yaml"))}
+EXAMPLES = [
+    pytest.param(name, example, id=f"{name}：{example['說明']}")
+    for name, file in FILES.items()
+    for example in file["例"]
+]
+
+
+@pytest.mark.parametrize(("name", "example"), EXAMPLES)
+def test_the_rules_give_the_result_of_the_example(name, example):
+    given = deepcopy(example["條件"])
+    answer = ADAPTERS[name](given)
+    assert not given, "conditions that the adapter does not know"
+    assert example["結果"] == {key: answer[key] for key in example["結果"]}
+
+
+def test_every_file_has_an_adapter_and_is_complete():
+    assert FILES.keys() == ADAPTERS.keys()
+    for name, file in FILES.items():
+        assert file.keys() == {"主題", "規定", "依據", "例"}, name
+        for example in file["例"]:
+            assert example.keys() == {"說明", "條件", "結果"}, example["說明"]
+            assert example["結果"], example["說明"]
+
+
+def test_no_two_examples_have_the_same_words():
+    words = [example["說明"] for file in FILES.values() for example in file["例"]]
+    assert len(set(words)) == len(words)
