@@ -9,11 +9,13 @@ import click
 COMMANDS = {
     "demo": ("quitledger.ops.demo_command:demo", "示範資料與示範網站 / Demo data and demo site"),
     "run": ("quitledger.ops.server:run", "啟動網站、工作程序與資料庫 / Run web server, worker and database"),
+    "worker": ("quitledger.ops.server:worker", "只啟動背景工作 / Run the worker alone"),
     "db": ("quitledger.ops.database_command:db", "資料庫 / The database"),
     "window": ("quitledger.visits.command:window", "某日就醫的登錄期限 / The recording window of a day"),
     "policy": ("quitledger.policy.command:policy", "規定值與來源 / Policy values and their sources"),
     "visits": ("quitledger.ops.visits_command:visits", "登錄就醫資料 / Record visits"),
     "institutions": ("quitledger.ops.institutions_command:institutions", "醫事機構 / Institutions"),
+    "medicines": ("quitledger.ops.institutions_command:medicines", "補助藥品 / Subsidised medicines"),
     "accounts": ("quitledger.ops.accounts_command:accounts", "帳號 / Accounts"),
 }
 
@@ -60,3 +62,7 @@ def main(ctx: click.Context) -> None:
     Quitledger: the registry of a smoking-cessation programme.
     """
     ctx.obj = {"now": programme_now}
+
+
+if __name__ == "__main__":
+    main(prog_name="quitledger")

@@ -11,6 +11,7 @@ from quitledger.policy.command import RocDate
 from .environment import prepare, uses_own_server
 from .faults import Fault, told
 from .postgres import Cluster, data_folder
+from .server import is_running
 
 PERSONS, SEED = 1500, 114
 
@@ -46,6 +47,8 @@ def load(today: date | None, persons: int, seed: int, again: bool) -> None:
     with told():
         prepare("owner")
         if again:
+            if is_running():
+                raise Fault("網站正在執行，請先停止它。", "The site runs; stop it first.")
             remake()
         fill(today, persons=persons, seed=seed)
         for line in sign_ins():
@@ -123,6 +126,24 @@ def remake() -> None:
     cluster = Cluster(data_folder())
     cluster.drop_database("quitledger")
     cluster.ensure_database("quitledger")
+
+
+def remake_for(today: date | None) -> None:
+    """Make the demo database anew where it was loaded for another day than `today`, and say so; None: any day will do."""
+    from django.db import connection
+
+    from . import demo_data
+
+    if today is None or "audit_database" not in connection.introspection.table_names():
+        return
+    _require_demo()
+    loaded_on = demo_data.loaded_on()
+    if loaded_on not in (None, today):
+        click.echo(
+            f"示範資料是為 {format_roc(loaded_on)} 載入的，改為 {format_roc(today)} 重新建立。"
+            f" / The demo data were loaded for {loaded_on}; making them anew for {today}."
+        )
+        remake()
 
 
 def sign_ins() -> list[str]:

@@ -28,7 +28,6 @@ from . import demo_story
 from .demo_story import Colleague, Someone, Teller
 
 PASSWORD = "demo-leaf-77-river"  # noqa: S105 - of made-up people, in a database that says so on every page
-PERSONS, SEED = 1500, 114
 _AT_ONCE = 300  # visits given to record_visits in one call
 
 
@@ -59,7 +58,7 @@ def holds_other_data() -> bool:
     return Institution.objects.exists()
 
 
-def load(*, persons: int = PERSONS, seed: int = SEED, tell: Callable[[str], None] = lambda line: None) -> Loaded:
+def load(*, persons: int, seed: int, tell: Callable[[str], None] = lambda line: None) -> Loaded:
     """Fill a database: all of it or, when something goes wrong, nothing. Runs as the owner role.
 
     `tell` is given a line for each institution. Raises RuntimeError where a rule refuses what was made up.

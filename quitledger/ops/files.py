@@ -1,14 +1,13 @@
 """Lists given to commands as files: their encoding, and the report of an import."""
 
-from collections.abc import Callable
-from io import BytesIO, StringIO
+from io import StringIO
 from typing import IO, TextIO
 
 import click
+from django.utils.module_loading import import_string
 
 from quitledger.accounts.actors import SYSTEM
 from quitledger.accounts.scope import scoped
-from quitledger.institutions.imports import ImportReport
 
 from .environment import prepare
 from .faults import Fault, sentences, told
@@ -35,15 +34,16 @@ def text_of(file: IO[bytes]) -> TextIO:
     )
 
 
-def import_list(
-    file: IO[bytes], what: Callable[..., ImportReport], good_rows_only: bool
-) -> None:
-    """Import a list as the owner role and print its report. Exits with 1 where rows were refused."""
+def import_list(file: IO[bytes], service: str, *, good_rows_only: bool) -> None:
+    """Give a list to the importing service of that dotted name, as the owner role, and print its report.
+
+    Exits with 1 where rows were refused.
+    """
     with told():
-        text = text_of(BytesIO(file.read()))
+        text = text_of(file)
         prepare("owner")
         with scoped(SYSTEM):
-            report = what(text, good_rows_only=good_rows_only, by=SYSTEM)
+            report = import_string(service)(text, good_rows_only=good_rows_only, by=SYSTEM)
     for line, problems in report.refused:
         for sentence in sentences(problems):
             click.echo(f"第 {line} 行 line {line}：{sentence}")

@@ -4,7 +4,6 @@ from typing import IO
 
 import click
 
-from .faults import told
 from .files import file_argument, good_rows_only_option, import_list
 
 
@@ -24,7 +23,7 @@ def import_institutions(file: IO[bytes], good_rows_only: bool) -> None:
     由 CSV 匯入特約醫事機構（UTF-8 或 Big5）。
     Import contracted institutions from CSV (UTF-8 or Big5).
     """
-    _import("quitledger.institutions.services", "import_institutions", file, good_rows_only)
+    import_list(file, "quitledger.institutions.services.import_institutions", good_rows_only=good_rows_only)
 
 
 @institutions.command("import-staff")
@@ -35,7 +34,7 @@ def import_staff(file: IO[bytes], good_rows_only: bool) -> None:
     由 CSV 匯入醫事人員與人員合約（UTF-8 或 Big5）。
     Import staff and their contracts from CSV (UTF-8 or Big5).
     """
-    _import("quitledger.institutions.services", "import_staff", file, good_rows_only)
+    import_list(file, "quitledger.institutions.services.import_staff", good_rows_only=good_rows_only)
 
 
 @click.group()
@@ -54,4 +53,4 @@ def import_medicines(file: IO[bytes], good_rows_only: bool) -> None:
     由 CSV 匯入補助藥品；已有的藥品代碼更新為檔案的內容。
     Import medicines from CSV; a known code is brought up to the file.
     """
-    _import("quitledger.visits.services", "import_medicines", file, good_rows_only)
+    import_list(file, "quitledger.visits.services.import_medicines", good_rows_only=good_rows_only)

@@ -12,10 +12,12 @@ from typing import Any, TypeVar
 from django import forms
 from django.core.exceptions import ValidationError
 from django.forms.renderers import TemplatesSetting
+from django.urls import reverse
+from django.utils.html import format_html
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from quitledger.policy import DateError, format_roc, parse_date, parse_month, parse_time
+from quitledger.policy import DateError, format_roc, parameter, parse_date, parse_month, parse_time
 from quitledger.policy.problem import Problem
 
 AnyField = TypeVar("AnyField", bound=forms.Field)
@@ -181,12 +183,24 @@ class PlainTextField(forms.CharField):
 def add_problems(form: forms.BaseForm, problems: Iterable[Problem], *parts: forms.BaseForm) -> None:
     """Attach rule problems to the fields they name; what names no field of `form` or `parts` stands above the form.
 
-    `parts` are further forms of the same page, e.g. the rows of a formset: a problem's field "lines-0-medicine" is the
-    field medicine of the form with prefix "lines-0".
+    A problem of a dated rule is followed by the rule's title and source, linked to its page. `parts` are further forms
+    of the same page, e.g. the rows of a formset: a problem's field "lines-0-medicine" is the field medicine of the form
+    with prefix "lines-0".
     """
     places = {
         one.add_prefix(name): (one, name) for one in (form, *parts) for name in one.fields if one.errors is not None
     }
     for problem in problems:
         place, name = places.get(problem.field or "", (form, None))
-        place.add_error(name, ValidationError(problem.message, code=problem.code))
+        place.add_error(name, ValidationError(_with_source(problem), code=problem.code))
+
+
+def _with_source(problem: Problem) -> str:
+    if problem.policy is None:
+        return problem.message
+    rule = parameter(problem.policy)
+    latest = rule.values[-1]
+    return format_html(
+        '{} <span class="why">{}<a href="{}">{}</a>（{}）</span>',
+        problem.message, _("規定："), reverse("policy_show", args=[rule.name]), rule.title, latest.basis,
+    )  # fmt: skip

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import date, timedelta
 from typing import Any
+from urllib.parse import urlencode
 from uuid import UUID
 
 from django import forms
@@ -26,6 +27,7 @@ from .forms import Form, PlainTextField, RocDateField, shown
 from .permissions import needs
 
 PAGE_ROWS = 25
+MONTHS_OFFERED = 3
 DEFAULT_SORT = "-recorded_at"
 
 
@@ -58,6 +60,23 @@ class QueryForm(Form):
 def default_days(today: date) -> tuple[date, date]:
     """From the first day of the month before, whose window may still be open, until today."""
     return (today.replace(day=1) - timedelta(days=1)).replace(day=1), today
+
+
+def month_links(today: date) -> list[tuple[date, str]]:
+    """The last MONTHS_OFFERED months, latest first, with the address of each month's visits."""
+    links = []
+    last = today
+    for _ in range(MONTHS_OFFERED):
+        first = last.replace(day=1)
+        month_end = (first + timedelta(days=31)).replace(day=1) - timedelta(days=1)
+        links.append(
+            (
+                first,
+                f"{reverse('visit_query')}?{urlencode({'first': format_roc(first), 'last': format_roc(month_end)})}",
+            )
+        )
+        last = first - timedelta(days=1)
+    return links
 
 
 def _form(request: HttpRequest, data: QueryDict) -> QueryForm:
@@ -94,7 +113,7 @@ def visit_query(request: HttpRequest) -> HttpResponse:
     if request.method == "POST":
         return _asked(request)
     form = _form(request, request.GET)
-    context: dict[str, Any] = {"form": form}
+    context: dict[str, Any] = {"form": form, "months": month_links(request.desk.today)}
     if form.is_valid():
         context |= _found(request, form)
     return render(request, "visits/query.html", context, status=422 if form.errors else 200)

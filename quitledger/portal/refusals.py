@@ -60,10 +60,10 @@ def too_many(request: HttpRequest) -> HttpResponse:
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    """500, from a file that needs neither database nor context; 409 where the database refused what two tries wrote."""
+    """500, from a template that needs neither database nor request; 409 where the database refused what two tries wrote."""
     if isinstance(sys.exception(), IntegrityError):
         return conflict(request)
-    return HttpResponse(get_template("500.html").template.source, status=HTTPStatus.INTERNAL_SERVER_ERROR)
+    return HttpResponse(get_template("500.html").render(), status=HTTPStatus.INTERNAL_SERVER_ERROR)
 
 
 def _refusal(request: HttpRequest, status: HTTPStatus, template: str, **context: Any) -> HttpResponse:

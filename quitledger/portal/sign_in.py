@@ -1,8 +1,11 @@
 """django-allauth's sign-in in our words: its views and rules, our labels, messages and answers.
 
-What a form refuses is answered with 422 like any form of ours; where too many tries were counted the message says how
-long to wait. Forms are given to the views in sign_in_urls.
+What a form refuses is answered with 422 like any form of ours; where too many tries were counted, with 429 and how long
+to wait. Forms are given to the views in sign_in_urls.
 """
+
+# mypy: allow-subclassing-any
+# (allauth has no types)
 
 from collections.abc import Callable
 from functools import wraps
@@ -186,6 +189,13 @@ class RenamePasskeyForm(_OurWords, passkey_forms.EditWebAuthnForm):
     labels = {"name": gettext_lazy("名稱")}
 
 
+def _status_of(form: Any) -> HTTPStatus:
+    """Of a form that was refused: too many tries, or something to be corrected."""
+    errors = [error for found in form.errors.as_data().values() for error in found] if form is not None else []
+    counted = any(error.code in _TOO_MANY for error in errors)
+    return HTTPStatus.TOO_MANY_REQUESTS if counted else HTTPStatus.UNPROCESSABLE_ENTITY
+
+
 def serve(view: Callable[..., Any], needs: Access) -> View:
     """One view of allauth as a page of ours: who may open it, 422 for a refused form, the way to re-authentication.
 
@@ -198,13 +208,14 @@ def serve(view: Callable[..., Any], needs: Access) -> View:
             response: HttpResponse = view(request, *args, **kwargs)
         except ReauthenticationRequired:
             ways = get_adapter().get_reauthentication_methods(request.user)
-            return suspend_request(request, ways[0]["url"] if ways else reverse("account_login"))
+            answer: HttpResponse = suspend_request(request, ways[0]["url"] if ways else reverse("account_login"))
+            return answer
         if (
-            request.method == "POST"
-            and isinstance(response, TemplateResponse)
+            isinstance(response, TemplateResponse)
+            and request.method == "POST"
             and response.status_code == HTTPStatus.OK
         ):
-            response.status_code = HTTPStatus.UNPROCESSABLE_ENTITY
+            response.status_code = _status_of(response.context_data.get("form"))
         return response
 
     if needs is Access.SIGNED_IN:

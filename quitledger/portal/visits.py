@@ -18,7 +18,16 @@ from quitledger.institutions.models import StaffContract
 from quitledger.policy import PolicyGap, format_roc, policy_on
 from quitledger.visits import rules
 from quitledger.visits.models import Medicine
-from quitledger.visits.queries import VisitQuery, VisitRow, closes_at, eligibility_on, last_visit, search, visible_visit
+from quitledger.visits.queries import (
+    VisitQuery,
+    VisitRow,
+    closes_at,
+    eligibility_on,
+    extension_reason,
+    last_visit,
+    search,
+    visible_visit,
+)
 from quitledger.visits.rules import COUNSELLING, COUNSELLING_MODES, LABELS, MEDICATION, format_closing, month_of
 from quitledger.visits.services import Outcome, as_entry, record_visits
 
@@ -192,7 +201,7 @@ def _page(
     context = {
         "case": case, "form": form, "lines": lines, "closed": closed, "age": age_on(case.person.birth_on, today),
         "visits": visits, "eligibility": eligibility, "weeks_per_visit": weeks,
-        "closes_at": closes_at(case.institution_id, today), "month": month_of(today), "can_add_line": len(lines.forms) < MOST_LINES,
+        "closes_at": closes_at(case.institution_id, today), "month": month_of(today), "extended": extension_reason(case.institution_id, today), "can_add_line": len(lines.forms) < MOST_LINES,
     }  # fmt: skip
     return render(request, "visits/record.html", context, status=status)
 
@@ -227,7 +236,7 @@ def visit_show(request: HttpRequest, uid: UUID) -> HttpResponse:
     context = {
         "visit": visit, "row": row, "case": visit.case,
         "window": rules.recording_window(visit.visit_on, visit.visit_time, closes_at=row.closes_at),
-        "next_days": _next_days(row),
+        "next_days": _next_days(row), "extended": extension_reason(visit.institution_id, visit.visit_on),
     }  # fmt: skip
     return render(request, "visits/show.html", context)
 

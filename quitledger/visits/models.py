@@ -156,6 +156,7 @@ class Service(models.Model):
     staff = models.ForeignKey(StaffMember, models.PROTECT, related_name="+", db_index=False)
     counselling_mode = models.CharField("衛教方式", max_length=10, choices=CounsellingMode.choices, blank=True)
     spacing_days = models.PositiveSmallIntegerField()
+    entry_uid = models.UUIDField()  # the form (or line of a file) that recorded it: sent again, it is known by this
     version = models.PositiveIntegerField(default=1)
 
     class Meta:

@@ -253,3 +253,16 @@ def closes_at(institution_id: int, day: date) -> datetime | None:
     with connection.cursor() as cursor:
         cursor.execute("SELECT visits_closes_at(%s, %s)", [institution_id, month_of(day)])
         return cursor.fetchone()[0]
+
+
+def extension_reason(institution_id: int, day: date) -> str:
+    """Why the window of the day's month was extended for the institution (the extension in force); "" when it was not."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT e.reason FROM visits_windowextension e JOIN visits_month m USING (month)"
+            " WHERE e.month = %(month)s AND e.closes_at > m.closes_at"
+            " AND e.closes_at = visits_closes_at(%(institution)s, %(month)s) ORDER BY e.decided_at DESC LIMIT 1",
+            {"month": month_of(day), "institution": institution_id},
+        )
+        row = cursor.fetchone()
+    return row[0] if row else ""

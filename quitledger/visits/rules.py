@@ -425,8 +425,9 @@ def _same_day(entry: Entry, facts: Facts) -> list[Problem]:
     problems = [
         Problem(
             "visit-exists",
-            f"{shown} 已登錄過{LABELS[kind]}。同一天同一項服務只登錄一次；內容有誤請到該筆修改。",
+            f"{shown} 已登錄過{LABELS[kind]}。同一天同一項服務只登錄一次，請到就醫資料查詢確認那一筆。",
             "visit_on",
+            "same_day_visits",
         )
         for kind in entry.kinds
         if kind in recorded

@@ -22,7 +22,9 @@ from quitledger.policy.problem import Problem, Refused
 
 from . import rules
 from .models import MedicationLine, Medicine, Month, Service, Visit, WindowExtension
-from .rules import MEDICATION, Entry, Facts
+from .rules import COUNSELLING, MEDICATION, Entry, Facts
+
+_VALUES = ("visit_time", "pregnant", "cigarettes_per_day", "co_ppm", "note")  # of a visit, besides day and services
 
 
 @dataclass
@@ -69,7 +71,7 @@ def record_visits(
         for (case, entry), moment in zip(entries, moments, strict=True):
             outcome = Outcome(closes_at=known.closes_at.get((case.institution_id, rules.month_of(entry.visit_on))))
             recorded = known.by_uid.get(entry.uid)
-            if recorded is not None and as_entry(recorded) == entry:
+            if recorded is not None and _holds(recorded, entry):
                 outcome.visit, outcome.repeated = recorded, True
             elif recorded is not None:
                 outcome.problems = [rules.recorded_otherwise(entry)]
@@ -112,6 +114,17 @@ def as_entry(visit: Visit) -> Entry:
     )
 
 
+def _holds(visit: Visit, entry: Entry) -> bool:
+    """True when a recorded visit says all that the entry says (it may say more: another service of the day)."""
+    recorded = as_entry(visit)
+    said = {name: value for name in _VALUES if (value := getattr(entry, name)) not in (None, "") and value is not False}
+    return (
+        visit.visit_on == entry.visit_on
+        and all(getattr(entry, kind) in (None, getattr(recorded, kind)) for kind in (MEDICATION, COUNSELLING))
+        and all(getattr(recorded, name) == value for name, value in said.items())
+    )
+
+
 class _Known:
     """What the rules need to know of the persons, staff and months of a list of entries, read at once.
 
@@ -137,7 +150,7 @@ class _Known:
         self.visits: dict[tuple[int, int, date], Visit] = {}
         self.services: dict[tuple[int, int], list[rules.RecordedService]] = defaultdict(list)
         for service in Service.objects.filter(person__in=persons, institution__in=institutions).select_related("visit"):
-            self.by_uid.setdefault(service.visit.uid, service.visit)
+            self.by_uid[service.entry_uid] = service.visit
             if service.in_force:
                 self.add(service.visit, [service])
         self._read_institutions(institutions, {uid for entry in entries for uid in entry.kinds.values() if uid})
@@ -210,7 +223,7 @@ class _Known:
 
     def add(self, visit: Visit, services: Iterable[Service]) -> None:
         """Let the entries that follow know of this visit."""
-        self.by_uid.setdefault(visit.uid, visit)
+        self.by_uid |= {service.entry_uid: visit for service in services}
         self.visits[visit.person_id, visit.institution_id, visit.visit_on] = visit
         self.services[visit.person_id, visit.institution_id] += [
             rules.RecordedService(visit.uid, visit.visit_on, service.kind) for service in services
@@ -220,9 +233,7 @@ class _Known:
 class _Written:
     """The rows of one accepted entry. They join the visit of the day where there is one."""
 
-    def __init__(
-        self, case: Case, entry: Entry, same_day: Visit | None, staff_ids: dict[UUID, int]
-    ) -> None:
+    def __init__(self, case: Case, entry: Entry, same_day: Visit | None, staff_ids: dict[UUID, int]) -> None:
         self.joins = same_day is not None and same_day.pk is not None
         self.fields = ["visit_on", *entry.kinds]
         if same_day is None:
@@ -239,7 +250,7 @@ class _Written:
             if self.joins:
                 self.visit.version += 1
                 self.visit.change_reason = "當日另一項服務"
-        for name in ("visit_time", "pregnant", "cigarettes_per_day", "co_ppm", "note"):
+        for name in _VALUES:
             value = getattr(entry, name)
             if value is not None and value is not False and value != "":
                 setattr(self.visit, name, value)
@@ -269,11 +280,12 @@ class _Written:
             staff_id=staff_id,
             counselling_mode=entry.counselling.mode if entry.counselling and kind != MEDICATION else "",
             spacing_days=policy_on(visit.visit_on, "visit_spacing_days"),
+            entry_uid=entry.uid,
             version=visit.version,
         )
 
 
-_JOINED = ["visit_time", "pregnant", "cigarettes_per_day", "co_ppm", "note", "version", "change_reason", "changed_at"]
+_JOINED = [*_VALUES, "version", "change_reason", "changed_at"]
 
 
 def _insert(new: list[_Written]) -> None:
@@ -355,7 +367,9 @@ def record_medicine(row: MedicineRow, *, by: Actor) -> Medicine:
 def import_medicines(file: TextIO, *, good_rows_only: bool, by: Actor) -> ImportReport:
     """Import medicines from CSV (columns MEDICINE_COLUMNS): all or, where chosen, the good rows only."""
     by.require(Permission.INSTITUTION_IMPORT)
-    return imports.import_rows(file, MEDICINE_COLUMNS, MedicineRow, record_medicine, good_rows_only=good_rows_only, by=by)
+    return imports.import_rows(
+        file, MEDICINE_COLUMNS, MedicineRow, record_medicine, good_rows_only=good_rows_only, by=by
+    )
 
 
 def extend_window(

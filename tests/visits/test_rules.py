@@ -480,8 +480,8 @@ REFUSALS = {
     "same service on the same day": (
         visit(medication=None),
         known(services=[RecordedService(UUID(int=9), TODAY, COUNSELLING)]),
-        ("visit-exists", "visit_on", None),
-        "114/04/01 已登錄過衛教。同一天同一項服務只登錄一次；內容有誤請到該筆修改。",
+        ("visit-exists", "visit_on", "same_day_visits"),
+        "114/04/01 已登錄過衛教。同一天同一項服務只登錄一次，請到就醫資料查詢確認那一筆。",
     ),
     "less than 5 days": (
         visit(counselling=None),

@@ -92,3 +92,24 @@ def test_who_may_not_record_is_refused_before_anything_is_read(db):
         officer = world.actor("desk_officer")
     with scoped(officer), pytest.raises(PermissionDenied):
         record_visit(case=world.case(), entry=entry(), by=officer)
+
+
+def test_a_joining_form_sent_twice_is_answered_with_the_same_visit(db):
+    recorder = world.actor("recorder")
+    with scoped(recorder):
+        record_visit(case=world.case(), entry=entry(counselling=None), by=recorder)
+        joining = entry(medication=None, cigarettes_per_day=None, co_ppm=0 or None)
+        first = record_visit(case=world.case(), entry=joining, by=recorder)
+        (again,) = record_visits([(world.case(), joining)], by=recorder)
+        assert again.repeated
+        assert again.visit.pk == first.pk
+        first.refresh_from_db()
+        assert first.version == 2
+
+
+def test_no_cigarettes_and_no_carbon_monoxide_are_values(db):
+    recorder = world.actor("recorder")
+    with scoped(recorder):
+        visit = record_visit(case=world.case(), entry=entry(cigarettes_per_day=0, co_ppm=0), by=recorder)
+        visit.refresh_from_db()
+        assert (visit.cigarettes_per_day, visit.co_ppm) == (0, 0)

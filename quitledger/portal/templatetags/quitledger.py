@@ -124,7 +124,7 @@ def timeliness_tag(timeliness: Timeliness | str) -> SafeString:
 
 
 @register.inclusion_tag("components/pager.html", takes_context=True)
-def pager(context: RequestContext, page: Page) -> dict[str, Any]:
+def pager(context: RequestContext, page: Page[Any]) -> dict[str, Any]:
     """Links to the pages of a list, keeping the other parameters of the address (`page` is the one it sets)."""
     return {"page": page, "request": context["request"], "numbers": page.paginator.get_elided_page_range(page.number)}
 
@@ -155,7 +155,7 @@ def error_summary(*forms_and_sets: Any, verb: str = "") -> dict[str, Any]:
     return {"lines": lines, "title": _("還沒%(verb)s：%(count)s") % {"verb": verb, "count": count} if verb else count}
 
 
-def _error_lines(one: Any) -> Iterator[dict[str, str]]:
+def _error_lines(one: Any) -> Iterator[dict[str, Any]]:
     if isinstance(one, forms.BaseFormSet):
         yield from ({"text": text} for text in (one.non_form_errors() if one.is_bound else []))
         for form in one.forms:
@@ -166,7 +166,7 @@ def _error_lines(one: Any) -> Iterator[dict[str, str]]:
             target = "" if field.is_hidden else _first_control(field)
             # The whole message stands beside the field; here its first sentence is enough.
             yield from (
-                {"target": target, "text": text if field.is_hidden else f"{field.label}：{text.split('。')[0]}"}
+                {"target": target, "text": text if field.is_hidden else f"{field.label}：{str(text).split('。')[0]}"}
                 for text in field.errors
             )
 

@@ -73,6 +73,7 @@ class Migration(migrations.Migration):
                 ('kind', models.CharField(choices=[('medication', '用藥'), ('counselling', '衛教')], max_length=12)),
                 ('counselling_mode', models.CharField(blank=True, choices=[('in_person', '面對面'), ('telephone', '電話')], max_length=10, verbose_name='衛教方式')),
                 ('spacing_days', models.PositiveSmallIntegerField()),
+                ('entry_uid', models.UUIDField()),
                 ('version', models.PositiveIntegerField(default=1)),
                 ('institution', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='institutions.institution')),
                 ('person', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='cases.person')),

@@ -1,0 +1,474 @@
+"""`quitledger run`: database, web server and worker under one process, and `quitledger worker` alone.
+
+The children are stopped with the process that started them, however it ends: asked to on Ctrl-C or SIGTERM; by
+themselves (orphans.py) when it was killed. A killed `run` leaves its database running; the next one takes it over.
+"""
+
+import errno
+import fcntl
+import ipaddress
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import click
+
+from quitledger.policy.command import RocDate
+
+from .environment import prepare, uses_own_server
+from .faults import Fault, told
+from .orphans import as_parent, leave_with_parent
+from .postgres import Cluster, PostgresError, data_folder
+
+PORT = 8000
+LOOK_EVERY = 0.2  # seconds between two looks at the children
+MAINTAIN_EVERY = 24 * 60 * 60  # seconds
+GRACE = 15.0  # seconds a child has to end
+QUICK = 10.0  # a child that lived shorter than this many seconds died quickly
+MOST_QUICK_DEATHS = 5  # in a row; then we give up
+ORPHANS_LEAVE = 8.0  # seconds until the children of a killed `run` have gone, orphans.py
+
+
+class Stopped(BaseException):
+    """Somebody asked us to stop."""
+
+
+@click.command(short_help="啟動網站、工作程序與資料庫 / Run web server, worker and database")
+@click.option("--host", default="127.0.0.1", show_default=True, help="網站的位址。 / Address to listen at.")
+@click.option(
+    "--port",
+    type=click.IntRange(1, 65535),
+    help=f"網站的連接埠，預設 {PORT}，被占用時另選。 / Port; unless given {PORT}, or a free one where that is taken.",
+)
+@click.option(
+    "--workers",
+    type=click.IntRange(1, 64),
+    help="網站的程序數，預設為處理器核心數。 / Web processes; as many as cores unless given.",
+)
+@click.option("--demo", "with_demo", is_flag=True, help="載入示範資料。 / Load demo data.")
+@click.option(
+    "--today",
+    type=RocDate(),
+    metavar="DATE",
+    help="示範資料庫的今天；換一天會重建示範資料。 / The demo's today; another day makes the demo data anew.",
+)
+@click.option(
+    "--public-demo",
+    is_flag=True,
+    help="准許示範資料庫對外開放。 / Let others than this machine reach a demo database.",
+)
+def run(
+    host: str, port: int | None, workers: int | None, with_demo: bool, today: date | None, public_demo: bool
+) -> None:
+    """\b
+    在一個前景程序裡啟動資料庫、網站與背景工作；Ctrl-C 全部停止。
+    Start database, web server and worker under one foreground process; Ctrl-C stops them all.
+    """
+    if today and not with_demo:
+        raise Fault("--today 要和 --demo 一起用。", "--today goes with --demo.")
+    with told(), _only_one() as note, _stoppable(), _database(note):
+        _set_up(with_demo, today)
+        _check_reach(host, public_demo)
+        port = _port(host, port, note)
+        address = f"http://{'localhost' if _is_loopback(host) else host}:{port}/"
+        note.write(address=address)
+        site = Site(host, port, workers or min(os.cpu_count() or 1, 8))
+        try:
+            site.start()
+            site.wait_until_it_answers()
+            click.echo(f"\n網站 / Site: {address}")
+            if with_demo:
+                from .demo_command import sign_ins
+
+                click.echo("\n".join(sign_ins()))
+            click.echo("按 Ctrl-C 停止。 / Ctrl-C stops it.\n")
+            site.watch()
+        except Stopped:
+            click.echo("\n停止中… / Stopping…")
+        finally:
+            site.stop()
+
+
+@click.command(short_help="只啟動背景工作 / Run the worker alone")
+def worker() -> None:
+    """\b
+    只啟動背景工作與定期工作，以應用程式角色連線；quitledger run 已包含它。
+    Run jobs and periodic jobs alone, as the application role; quitledger run includes it.
+    """
+    with told():
+        prepare("app")
+        leave_with_parent()
+        from procrastinate.contrib.django import app
+
+        with app.replace_connector(app.connector.get_worker_connector()):  # type: ignore[attr-defined]
+            app.run_worker(delete_jobs="successful", shutdown_graceful_timeout=GRACE - 5)
+
+
+# --- Before anything is served ---------------------------------------------------------------------------------------
+
+
+def _set_up(with_demo: bool, today: date | None) -> None:
+    """Migrate, load demo data if asked to, collect the static files."""
+    if uses_own_server() and not os.environ.get("DATABASE_OWNER_URL"):
+        prepare("app")  # the machine that serves need not know the owner's password
+        _require_migrated()
+    else:
+        prepare("owner")
+        from . import demo_command
+        from .database import migrate
+
+        if with_demo:
+            demo_command.remake_for(today)
+            demo_command.fill(today)
+        else:
+            migrate(app_url=os.environ["DATABASE_URL"])
+    from django.conf import settings
+    from django.core.management import call_command
+    from django.db import connections
+
+    call_command("collectstatic", interactive=False, verbosity=0, clear=Path(settings.STATIC_ROOT).exists())
+    connections.close_all()
+
+
+def _require_migrated() -> None:
+    from django.db import connection
+    from django.db.migrations.executor import MigrationExecutor
+
+    executor = MigrationExecutor(connection)
+    if executor.migration_plan(executor.loader.graph.leaf_nodes()):
+        raise Fault(
+            "資料庫還沒有更新到這個版本，請先在有 DATABASE_OWNER_URL 的地方執行 quitledger db migrate。",
+            "The database is not at this version: run quitledger db migrate where DATABASE_OWNER_URL is known.",
+        )
+
+
+def _check_reach(host: str, public_demo: bool) -> None:
+    """Refuse to show a demo or test database to others than this machine unless told to; name the host as ours."""
+    from .demo_data import purpose
+
+    if _is_loopback(host):
+        return
+    if purpose() != "production" and not public_demo:
+        raise Fault(
+            f"這是{'示範' if purpose() == 'demo' else '測試'}資料庫，只在本機（127.0.0.1）提供；要對外開放請加 --public-demo。",
+            f"This is a {purpose()} database, served on this machine only; --public-demo opens it to others.",
+        )
+    if "QUITLEDGER_HOSTS" not in os.environ:
+        if host in ("0.0.0.0", "::"):  # noqa: S104 - compared, not bound
+            click.echo(
+                "請以 QUITLEDGER_HOSTS 列出網站的主機名稱，否則只回應 localhost。"
+                " / Name the site's hosts in QUITLEDGER_HOSTS; until then it answers to localhost only."
+            )
+        else:
+            os.environ["QUITLEDGER_HOSTS"] = f"localhost,127.0.0.1,[::1],{host}"
+
+
+def _is_loopback(host: str) -> bool:
+    with suppress(ValueError):
+        return ipaddress.ip_address(host).is_loopback
+    return host == "localhost"
+
+
+def _port(host: str, wanted: int | None, note: "_Note") -> int:
+    """The port wanted, or 8000, or a free one. Raises Fault where the one wanted is taken.
+
+    Asked for without SO_REUSEPORT, with which the web server itself listens: a server left over on the port would
+    otherwise share it in silence. The children of a killed `run` are given the time they need to leave.
+    """
+    deadline = time.monotonic() + (ORPHANS_LEAVE if note.left_over else 0)
+    while True:
+        refusal = _refusal(host, wanted or PORT)
+        if refusal is None:
+            return wanted or PORT
+        if refusal != errno.EADDRINUSE or time.monotonic() > deadline:
+            break
+        time.sleep(LOOK_EVERY)
+    if refusal == errno.EADDRINUSE and wanted is None:
+        with _socket(host) as probe:
+            probe.bind((host, 0))
+            return int(probe.getsockname()[1])
+    reason = os.strerror(refusal) if refusal > 0 else "?"
+    raise Fault(
+        f"無法使用 {host} 的連接埠 {wanted or PORT}：{reason}。請用 --port 換一個。",
+        f"Port {wanted or PORT} of {host} cannot be used ({reason}); choose another with --port.",
+    )
+
+
+def _refusal(host: str, port: int) -> int | None:
+    """Why nobody can listen there, as an errno (negative: the host is unknown); None where it is free."""
+    try:
+        with _socket(host) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # connections that have ended do not count
+            probe.bind((host, port))
+            probe.listen(1)
+    except socket.gaierror:
+        return -1
+    except OSError as error:
+        return error.errno or -1
+    return None
+
+
+def _socket(host: str) -> socket.socket:
+    family = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)[0][0]
+    return socket.socket(family, socket.SOCK_STREAM)
+
+
+# --- One at a time, and what a killed one left -----------------------------------------------------------------------
+
+
+class _Note:
+    """run.json in the data folder: locked while we run; tells a second `run` where the first one is.
+
+    A note still filled in, without the lock held, was left by a `run` that was killed.
+    """
+
+    def __init__(self, handle: int, facts: dict[str, Any]) -> None:
+        self._handle, self._facts = handle, {}
+        self.left_over = facts
+
+    def write(self, **facts: Any) -> None:
+        """Add to the note."""
+        self._facts |= facts
+        text = json.dumps(self._facts).encode()
+        os.ftruncate(self._handle, 0)
+        os.pwrite(self._handle, text, 0)
+
+    def empty(self) -> None:
+        """We end properly: nothing is left over."""
+        os.ftruncate(self._handle, 0)
+
+
+@contextmanager
+def _only_one() -> Iterator[_Note]:
+    """Hold the data folder's note. Raises Fault while another `run` holds it."""
+    folder = data_folder()
+    folder.mkdir(parents=True, exist_ok=True)
+    handle = os.open(folder / "run.json", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            where = _facts(handle).get("address", "")
+            raise Fault(
+                f"同一個資料夾的網站已在執行：{where or folder}。",
+                f"The site of this data folder runs already: {where or folder}.",
+            ) from None
+        note = _Note(handle, _facts(handle))
+        yield note
+        note.empty()
+    finally:
+        os.close(handle)
+
+
+def is_running() -> bool:
+    """Whether a `run` holds this data folder."""
+    try:
+        handle = os.open(data_folder() / "run.json", os.O_RDWR)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(handle)
+    return False
+
+
+def _facts(handle: int) -> dict[str, Any]:
+    try:
+        facts: dict[str, Any] = json.loads(os.pread(handle, 10_000, 0))
+    except ValueError:
+        return {}
+    return facts
+
+
+@contextmanager
+def _stoppable() -> Iterator[None]:
+    """Ctrl-C, SIGTERM and a closed terminal raise Stopped, once; what comes later does not disturb the stopping."""
+    stops = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        for each in stops:
+            signal.signal(each, signal.SIG_IGN)
+        raise Stopped
+
+    before = {number: signal.signal(number, stop) for number in stops}
+    try:
+        yield
+    except Stopped:
+        pass  # while starting
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _database(note: _Note) -> Iterator[None]:
+    """Start the embedded database, and stop it again if it was we, or a killed `run` before us, who started it."""
+    if uses_own_server():
+        yield
+        return
+    cluster = Cluster(data_folder())
+    ours = bool(note.left_over.get("database")) or not cluster.status().running
+    note.write(database=ours)
+    try:
+        cluster.ensure_running()
+        yield
+    finally:
+        if ours:
+            cluster.stop()
+
+
+# --- The site: its children ------------------------------------------------------------------------------------------
+
+
+@dataclass
+class _Child:
+    """A process kept alive."""
+
+    chinese: str
+    english: str
+    command: list[str]
+    process: subprocess.Popen[bytes] | None = None
+    started: float = 0.0
+    quick_deaths: int = 0
+    next_start: float = field(default=0.0)
+
+    def start(self, environment: dict[str, str]) -> None:
+        self.started = time.monotonic()
+        self.process = subprocess.Popen(  # noqa: S603 - our own programs
+            self.command,
+            env=environment,
+            cwd=data_folder(),
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,  # Ctrl-C in our terminal is for us, who stop it in order
+        )
+
+    def has_died(self) -> bool:
+        return self.process is not None and self.process.poll() is not None
+
+
+class Site:
+    """Web server and worker: started, watched, started again where one dies, stopped."""
+
+    def __init__(self, host: str, port: int, workers: int) -> None:
+        from django.conf import settings
+
+        self.host, self.port = host, port
+        python = [sys.executable, "-m"]
+        serve = [*python, "quitledger.ops.web", host, str(port), str(workers), str(settings.STATIC_ROOT)]
+        self.children = [
+            _Child("網站", "web server", serve),
+            _Child("背景工作", "worker", [*python, "quitledger.ops.command", "worker"]),
+        ]
+        self.cluster = None if uses_own_server() else Cluster(data_folder())
+        self.next_maintenance = time.monotonic() + MAINTAIN_EVERY
+
+    def start(self) -> None:
+        """Start every child."""
+        for child in self.children:
+            child.start(self._environment())
+
+    def wait_until_it_answers(self) -> None:
+        """Return when something listens at the port; children that die meanwhile are started again."""
+        while True:
+            self.look()
+            with suppress(OSError), socket.create_connection((self._own_address(), self.port), timeout=1):
+                return
+            time.sleep(LOOK_EVERY)
+
+    def watch(self) -> None:
+        """Keep everything alive until stopped. Raises Fault where a child will not live."""
+        while True:
+            time.sleep(LOOK_EVERY)
+            self.look()
+
+    def look(self) -> None:
+        """One look: the database first, then the children, then what is due daily."""
+        self._keep_database()
+        for child in self.children:
+            if child.has_died():
+                self._bring_back(child)
+        if time.monotonic() > self.next_maintenance:
+            self.next_maintenance += MAINTAIN_EVERY
+            self._maintain()
+
+    def stop(self) -> None:
+        """Ask the children to end, and end what has not after a while. Nothing of them is left."""
+        for child in self.children:
+            if child.process and child.process.poll() is None:
+                child.process.terminate()
+        deadline = time.monotonic() + GRACE
+        for child in self.children:
+            if child.process is None:
+                continue
+            with suppress(subprocess.TimeoutExpired):
+                child.process.wait(max(0.0, deadline - time.monotonic()))
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(child.process.pid, signal.SIGKILL)  # its own session: whatever it left behind
+            child.process.wait()
+
+    def _bring_back(self, child: _Child) -> None:
+        assert child.process is not None
+        lived = time.monotonic() - child.started
+        child.quick_deaths = child.quick_deaths + 1 if lived < QUICK else 0
+        if child.quick_deaths >= MOST_QUICK_DEATHS:
+            raise Fault(
+                f"{child.chinese}一再結束（結束碼 {child.process.returncode}），不再重試。",
+                f"The {child.english} keeps ending (code {child.process.returncode}); giving up.",
+            )
+        click.echo(
+            f"{child.chinese}已結束（結束碼 {child.process.returncode}），重新啟動。"
+            f" / The {child.english} ended (code {child.process.returncode}); starting it again.",
+            err=True,
+        )
+        time.sleep(0.5 * child.quick_deaths)
+        child.start(self._environment())
+
+    def _keep_database(self) -> None:
+        if self.cluster is None or self.cluster.status().running:
+            return
+        click.echo("資料庫已停止，重新啟動。 / The database stopped; starting it again.", err=True)
+        self.cluster.ensure_running()
+        urls = self.cluster.ensure_database()
+        if urls.app_url != os.environ["DATABASE_URL"]:  # its port was taken meanwhile
+            os.environ.update(DATABASE_URL=urls.app_url, DATABASE_OWNER_URL=urls.owner_url)
+            self.stop()
+            self.start()
+
+    def _maintain(self) -> None:
+        """What only the owner may do and a server that runs for years needs: calendar and partitions ahead."""
+        if os.environ.get("QUITLEDGER_ROLE") != "owner":
+            return
+        from django.db import DatabaseError, connections
+
+        from .database import maintain
+
+        connections.close_all()
+        try:
+            maintain()
+        except (DatabaseError, PostgresError) as error:
+            click.echo(f"每日維護失敗，明天再試：{error} / Daily maintenance failed: {error}", err=True)
+        finally:
+            connections.close_all()
+
+    def _environment(self) -> dict[str, str]:
+        """The children's: the application role's way into the database, and not the owner's."""
+        hidden = ("DATABASE_OWNER_URL", "QUITLEDGER_EMBEDDED")
+        kept = {name: value for name, value in os.environ.items() if name not in hidden}
+        return kept | as_parent() | {"QUITLEDGER_ROLE": "app", "PYTHONUNBUFFERED": "1"}
+
+    def _own_address(self) -> str:
+        return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104 - compared, not bound
