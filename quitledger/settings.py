@@ -6,6 +6,7 @@ sets the same variables by hand. What each variable means is said beside it and 
 
 import os
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from csp.constants import NONE, SELF
@@ -14,7 +15,7 @@ PACKAGE = Path(__file__).resolve().parent
 DATA = Path(os.environ.get("QUITLEDGER_DATA") or PACKAGE.parent / ".data")
 
 
-def database(url: str) -> dict:
+def database(url: str) -> dict[str, Any]:
     """Django's description of the PostgreSQL database at `url` (postgresql://user:password@host:port/name)."""
     parts = urlsplit(url)
     return {

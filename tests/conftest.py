@@ -106,7 +106,7 @@ def connect_django(url: str) -> None:
 
 
 @contextmanager
-def _only_one(folder: Path) -> Iterator[None]:
+def only_one(folder: Path) -> Iterator[None]:
     import fcntl
 
     with (folder / "template.lock").open("w") as lock:
@@ -118,7 +118,7 @@ def _only_one(folder: Path) -> Iterator[None]:
 def template(engine_name: str) -> Iterator[Cluster]:
     """The cluster with the template database, migrated and with the world in it."""
     cluster = cluster_of(engine_name)
-    with _only_one(cluster.data_folder):
+    with only_one(cluster.data_folder):
         cluster.ensure_running()
         done = cluster.data_folder / "template.done"
         if not done.exists():

@@ -28,6 +28,12 @@ class Actor:
         """The institution acted for; None for the agency and for nobody."""
         return self.scope if self.scope > 0 else None
 
+    def at_institution(self) -> int:
+        """The institution's id; raises PermissionDenied where the actor acts for none."""
+        if self.institution_id is None:
+            raise PermissionDenied("an institution")
+        return self.institution_id
+
     def may(self, permission: Permission) -> bool:
         """True when the role carries the permission."""
         return self.system or (self.role is not None and permission in PERMISSIONS[self.role])

@@ -75,8 +75,9 @@ class Case(models.Model):
     class Meta:
         constraints = [
             models.UniqueConstraint(name="cases_case_once", fields=["institution", "person"]),
-            models.UniqueConstraint(name="cases_case_chart_no_once", fields=["institution", "chart_no"],
-                                    condition=~Q(chart_no="")),
+            models.UniqueConstraint(
+                name="cases_case_chart_no_once", fields=["institution", "chart_no"], condition=~Q(chart_no="")
+            ),
             models.UniqueConstraint(name="cases_case_key", fields=["id", "person", "institution"]),
             models.CheckConstraint(name="cases_case_name", condition=~Q(name="")),
         ]
@@ -116,8 +117,8 @@ class Baseline(models.Model):
     class Meta:
         constraints = [
             models.UniqueConstraint(name="cases_baseline_one_a_day", fields=["case", "taken_on"]),
-            models.CheckConstraint(name="cases_baseline_ftnd", condition=Q(ftnd_score__isnull=True) | Q(ftnd_score__lte=10)),
+            models.CheckConstraint(
+                name="cases_baseline_ftnd", condition=Q(ftnd_score__isnull=True) | Q(ftnd_score__lte=10)
+            ),
         ]
         indexes = [models.Index(name="cases_baseline_person", fields=["person", "taken_on"])]
-
-

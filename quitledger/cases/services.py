@@ -16,7 +16,7 @@ from quitledger.policy import format_roc
 from quitledger.policy.problem import Problem, Refused
 
 from . import rules
-from .identity import check_identity, normalise, sex_of
+from .identity import IdentityKind, check_identity, normalise, sex_of
 from .models import Baseline, Case
 
 
@@ -25,7 +25,7 @@ class Registration:
     """A person as typed at registration. `uid` becomes the case's: the same form sent twice is the same case."""
 
     uid: UUID
-    identity_kind: str
+    identity_kind: IdentityKind
     identity_number: str = field(repr=False)
     identity_country: str
     birth_on: date
@@ -80,19 +80,19 @@ def check_registration(entry: Registration, *, today: date, made_up_allowed: boo
     if not entry.name.strip():
         problems.append(Problem("name-missing", "請填姓名。", "name"))
     for name, label in (("name", "姓名"), ("chart_no", "病歷號"), ("phone", "電話")):
-        most = Case._meta.get_field(name).max_length or 0
+        most = getattr(Case._meta.get_field(name), "max_length", 0)
         if len(getattr(entry, name)) > most:
             problems.append(Problem("text-too-long", f"{label}最多 {most} 字。", name))
         elif "\x00" in getattr(entry, name):
             problems.append(Problem("text-unreadable", f"{label}有無法儲存的字元，請刪除後重填。", name))
     if problems:
         return problems
-    if entry.chart_no and Case.objects.filter(institution_id=by.institution_id, chart_no=entry.chart_no).exclude(
+    if entry.chart_no and Case.objects.filter(institution_id=by.at_institution(), chart_no=entry.chart_no).exclude(
         uid=entry.uid
     ):
         problems.append(Problem("chart-no-taken", "貴機構已有個案使用這個病歷號，請確認。", "chart_no"))
     hashed = identity_hash(entry.identity_kind, entry.identity_number, entry.identity_country)
-    for known in Case.objects.filter(institution_id=by.institution_id, person__identity_hash=hashed).select_related(
+    for known in Case.objects.filter(institution_id=by.at_institution(), person__identity_hash=hashed).select_related(
         "person"
     ):
         if known.uid == entry.uid:
@@ -117,7 +117,7 @@ def register_case(entry: Registration, *, today: date, made_up_allowed: bool, by
     Raises PermissionDenied, Refused.
     """
     by.require(Permission.CASE_REGISTER)
-    known = Case.objects.filter(uid=entry.uid, institution_id=by.institution_id).select_related("person").first()
+    known = Case.objects.filter(uid=entry.uid, institution_id=by.at_institution()).select_related("person").first()
     if known is not None:
         return known
     problems = check_registration(entry, today=today, made_up_allowed=made_up_allowed, by=by)
@@ -143,7 +143,7 @@ def register_case(entry: Registration, *, today: date, made_up_allowed: bool, by
         case = Case.objects.create(
             uid=entry.uid,
             person_id=person_id,
-            institution_id=by.institution_id,
+            institution_id=by.at_institution(),
             name=entry.name.strip(),
             chart_no=entry.chart_no.strip(),
             phone=entry.phone.strip(),

@@ -5,6 +5,7 @@ An institution is one row for ever; what changes about it (code, name, tier, add
 """
 
 from datetime import date
+from typing import Any
 
 from django.contrib.postgres.constraints import ExclusionConstraint
 from django.contrib.postgres.fields import DateRangeField, RangeOperators
@@ -53,7 +54,7 @@ def ends_after_start(name: str) -> models.CheckConstraint:
     return models.CheckConstraint(name=name, condition=Q(ends_on__isnull=True) | Q(ends_on__gte=F("starts_on")))
 
 
-class DatedQuerySet(models.QuerySet):
+class DatedQuerySet(models.QuerySet[Any]):
     """Rows with starts_on and ends_on."""
 
     def in_force_on(self, day: date) -> "DatedQuerySet":

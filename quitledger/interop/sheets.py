@@ -44,8 +44,8 @@ def ods_file(sheet: str, notes: Sequence[str], titles: Sequence[str], rows: Iter
     body.write(_HEAD)
     body.write(f"<table:table table:name={quoteattr(_clean(sheet))}>")
     body.write(f'<table:table-column table:number-columns-repeated="{max(len(titles), 1)}"/>')
-    for row in ([note] for note in notes):
-        _write_row(body, row)
+    for note in notes:
+        _write_row(body, [note])
     _write_row(body, titles)
     for row in rows:
         _write_row(body, row)

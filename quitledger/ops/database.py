@@ -1,6 +1,6 @@
 """Brings a database to the state the code expects: tables, rights, calendar, partitions. Run as the owner."""
 
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -52,7 +52,7 @@ def maintain() -> dict[str, int]:
     return made
 
 
-def set_clock(today: object) -> None:
+def set_clock(today: date | None) -> None:
     """Shift the programme clock of a demo or test database so that it is `today` (a date) now; None: no shift."""
     with scoped(SYSTEM), connection.cursor() as cursor:
         cursor.execute(

@@ -94,9 +94,8 @@ def run(
                 click.echo("\n".join(sign_ins()))
             click.echo("按 Ctrl-C 停止。 / Ctrl-C stops it.\n")
             site.watch()
-        except Stopped:
-            click.echo("\n停止中… / Stopping…")
         finally:
+            click.echo("\n停止中… / Stopping…")
             site.stop()
 
 
@@ -265,8 +264,10 @@ def _only_one() -> Iterator[_Note]:
                 f"The site of this data folder runs already: {where or folder}.",
             ) from None
         note = _Note(handle, _facts(handle))
-        yield note
-        note.empty()
+        try:
+            yield note
+        finally:
+            note.empty()
     finally:
         os.close(handle)
 
@@ -298,8 +299,11 @@ def _facts(handle: int) -> dict[str, Any]:
 def _stoppable() -> Iterator[None]:
     """Ctrl-C, SIGTERM and a closed terminal raise Stopped, once; what comes later does not disturb the stopping."""
     stops = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    asked = False
 
     def stop(number: int, frame: FrameType | None) -> None:
+        nonlocal asked
+        asked = True
         for each in stops:
             signal.signal(each, signal.SIG_IGN)
         raise Stopped
@@ -307,8 +311,11 @@ def _stoppable() -> Iterator[None]:
     before = {number: signal.signal(number, stop) for number in stops}
     try:
         yield
+    except Exception:
+        if not asked:  # what was being done when we were asked to stop may end in an error of its own
+            raise
     except Stopped:
-        pass  # while starting
+        pass
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -1,11 +1,12 @@
 """Pages of a person: find, register, see, show the identity number, intake."""
 
+from contextlib import suppress
 from typing import Any
 from uuid import UUID, uuid4
 
 from django import forms
 from django.contrib import messages
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
@@ -22,6 +23,7 @@ from quitledger.visits.queries import VisitQuery, eligibility_on, last_visit, se
 
 from .forms import Form, PlainTextField, RocDateField, WholeNumberField, add_problems, shown
 from .permissions import needs
+from .transactions import Request
 
 
 class FindForm(Form):
@@ -35,9 +37,9 @@ class RegisterForm(Form):
     """A person as typed at registration."""
 
     uid = forms.UUIDField(widget=forms.HiddenInput)
-    identity_kind = forms.ChoiceField(
+    identity_kind = forms.TypedChoiceField(
         label="證號種類", choices=[(kind.value, kind.label) for kind in IdentityKind], widget=forms.RadioSelect,
-        initial=IdentityKind.NATIONAL_ID.value,
+        initial=IdentityKind.NATIONAL_ID.value, coerce=IdentityKind,
     )  # fmt: skip
     identity_number = shown(
         PlainTextField(label="證號", max_length=30, help_text="身分證、居留證或護照上的號碼"), width="l"
@@ -88,7 +90,7 @@ class BaselineForm(Form):
         return [self[f"ftnd_{item.name}"] for item in FTND_ITEMS]
 
 
-def case_or_404(request: HttpRequest, uid: UUID) -> Case:
+def case_or_404(request: Request, uid: UUID) -> Case:
     """The case, where the actor may see it."""
     case = visible_cases(request.desk.actor).filter(uid=uid).first()
     if case is None:
@@ -98,7 +100,7 @@ def case_or_404(request: HttpRequest, uid: UUID) -> Case:
 
 @needs(Permission.CASE_READ)
 @require_http_methods(["GET", "HEAD", "POST"])
-def case_find(request: HttpRequest) -> HttpResponse:
+def case_find(request: Request) -> HttpResponse:
     """Find people by number, chart number or name."""
     form = FindForm(request.POST or None)
     context: dict[str, Any] = {"form": form}
@@ -114,7 +116,7 @@ def case_find(request: HttpRequest) -> HttpResponse:
 
 @needs(Permission.CASE_REGISTER)
 @require_http_methods(["GET", "HEAD", "POST"])
-def case_register(request: HttpRequest) -> HttpResponse:
+def case_register(request: Request) -> HttpResponse:
     """Open a case for a person."""
     form = RegisterForm(request.POST or None, initial={"uid": uuid4()})
     if form.is_valid():
@@ -133,7 +135,7 @@ def case_register(request: HttpRequest) -> HttpResponse:
 
 @needs(Permission.CASE_READ)
 @require_safe
-def case_show(request: HttpRequest, uid: UUID) -> HttpResponse:
+def case_show(request: Request, uid: UUID) -> HttpResponse:
     """A person as the institution knows him: timeline, eligibility, basic data."""
     case = case_or_404(request, uid)
     journal.record(Permission.CASE_READ, record_type="case", uids=[case.uid])
@@ -142,22 +144,21 @@ def case_show(request: HttpRequest, uid: UUID) -> HttpResponse:
 
 @needs(Permission.IDENTITY_SHOW)
 @require_POST
-def case_identity(request: HttpRequest, uid: UUID) -> HttpResponse:
+def case_identity(request: Request, uid: UUID) -> HttpResponse:
     """The same page with the whole identity number; journaled by itself."""
     case = case_or_404(request, uid)
     number = show_identity(case=case, by=request.desk.actor)
     return render(request, "cases/show.html", _whole(request, case) | {"identity_number": number})
 
 
-def _whole(request: HttpRequest, case: Case) -> dict[str, Any]:
+def _whole(request: Request, case: Case) -> dict[str, Any]:
     """What the page of a person shows."""
     today = request.desk.today
     query = VisitQuery(case.person.birth_on, today, case_uids=(case.uid,), with_voided=True, sort="-visit_on")
     previous = last_visit(case)
-    try:
+    eligibility = None
+    with suppress(PolicyGap):
         eligibility = eligibility_on(case, today, pregnant=bool(previous and previous.pregnant))
-    except PolicyGap:
-        eligibility = None
     return {
         "case": case,
         "age": age_on(case.person.birth_on, today),
@@ -169,7 +170,7 @@ def _whole(request: HttpRequest, case: Case) -> dict[str, Any]:
 
 @needs(Permission.BASELINE_RECORD)
 @require_http_methods(["GET", "HEAD", "POST"])
-def baseline_record(request: HttpRequest, uid: UUID) -> HttpResponse:
+def baseline_record(request: Request, uid: UUID) -> HttpResponse:
     """收案評估 of a case."""
     case = case_or_404(request, uid)
     initial = {"uid": uuid4(), "taken_on": request.desk.today}

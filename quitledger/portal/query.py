@@ -8,7 +8,7 @@ from uuid import UUID
 
 from django import forms
 from django.core.paginator import Paginator
-from django.http import HttpRequest, HttpResponse, JsonResponse, QueryDict
+from django.http import HttpResponse, JsonResponse, QueryDict
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.views.decorators.http import require_http_methods, require_safe
@@ -25,6 +25,7 @@ from quitledger.visits.rules import COUNSELLING, COUNSELLING_MODES, LABELS, MEDI
 
 from .forms import Form, PlainTextField, RocDateField, shown
 from .permissions import needs
+from .transactions import Request
 
 PAGE_ROWS = 25
 MONTHS_OFFERED = 3
@@ -79,7 +80,7 @@ def month_links(today: date) -> list[tuple[date, str]]:
     return links
 
 
-def _form(request: HttpRequest, data: QueryDict) -> QueryForm:
+def _form(request: Request, data: QueryDict) -> QueryForm:
     """The form with what was asked, the standard days where none were."""
     first, last = default_days(request.desk.today)
     asked = data.copy()
@@ -108,7 +109,7 @@ def _query(form: QueryForm, sort: str) -> VisitQuery:
 
 @needs(Permission.VISIT_READ)
 @require_http_methods(["GET", "HEAD", "POST"])
-def visit_query(request: HttpRequest) -> HttpResponse:
+def visit_query(request: Request) -> HttpResponse:
     """The list of visits; a POST turns what was typed into an address without names."""
     if request.method == "POST":
         return _asked(request)
@@ -119,7 +120,7 @@ def visit_query(request: HttpRequest) -> HttpResponse:
     return render(request, "visits/query.html", context, status=422 if form.errors else 200)
 
 
-def _asked(request: HttpRequest) -> HttpResponse:
+def _asked(request: Request) -> HttpResponse:
     form = _form(request, request.POST)
     if not form.is_valid():
         return render(request, "visits/query.html", {"form": form}, status=422)
@@ -147,7 +148,7 @@ def _address(typed: QueryDict, case_uid: UUID | None) -> str:
     return f"{reverse('visit_query')}?{kept.urlencode()}"
 
 
-def _found(request: HttpRequest, form: QueryForm) -> dict[str, Any]:
+def _found(request: Request, form: QueryForm) -> dict[str, Any]:
     """The page of rows and the counts of all."""
     by = request.desk.actor
     query = _query(form, request.GET.get("sort", DEFAULT_SORT))
@@ -167,7 +168,7 @@ def _counts(counted: Totals) -> list[tuple[str, str]]:
 
 @needs(Permission.VISIT_DOWNLOAD)
 @require_safe
-def visit_download(request: HttpRequest, file_format: str) -> HttpResponse:
+def visit_download(request: Request, file_format: str) -> HttpResponse:
     """All visits found, as CSV, ODS or JSON; built inside the transaction, never streamed after it."""
     form = _form(request, request.GET)
     if not form.is_valid():
@@ -213,14 +214,16 @@ def _cells(row: VisitRow) -> Sequence[Cell]:
     return [
         row.visit_on, f"{row.visit_time:%H:%M}" if row.visit_time else None, row.institution_name, row.name, row.chart_no,
         row.masked_identity,
-        medication and medication.staff,
-        medication and "、".join(f"{name} {weeks} 週（{days} 天）" for name, weeks, days in medication.lines),
-        medication and max((weeks for _, weeks, _ in medication.lines), default=None),
-        counselling and counselling.staff,
-        counselling and COUNSELLING_MODES.get(counselling.mode),
+        *(_medication_cells(medication) if medication else (None, None, None)),
+        *((counselling.staff, COUNSELLING_MODES.get(counselling.mode)) if counselling else (None, None)),
         row.cigarettes_per_day, row.co_ppm, row.note, row.recorded_at, row.recorded_by, row.timeliness.label,
         row.closes_at, "有效" if row.in_force else "已作廢", row.version, str(row.uid),
     ]  # fmt: skip
+
+
+def _medication_cells(medication: ServiceRow) -> tuple[Cell, Cell, Cell]:
+    medicines = "、".join(f"{name} {weeks} 週（{days} 天）" for name, weeks, days in medication.lines)
+    return medication.staff, medicines, max((weeks for _, weeks, _ in medication.lines), default=None)
 
 
 def _json(row: VisitRow) -> dict[str, Any]:

@@ -215,7 +215,7 @@ def serve(view: Callable[..., Any], needs: Access) -> View:
             and request.method == "POST"
             and response.status_code == HTTPStatus.OK
         ):
-            response.status_code = _status_of(response.context_data.get("form"))
+            response.status_code = _status_of((response.context_data or {}).get("form"))
         return response
 
     if needs is Access.SIGNED_IN:

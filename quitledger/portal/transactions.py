@@ -37,6 +37,12 @@ class Desk:
         return self.moment.astimezone(TAIPEI).date()
 
 
+class Request(HttpRequest):
+    """A request inside its transaction: it stands on a desk. What views are given."""
+
+    desk: Desk
+
+
 def enter(account_id: int | None, name: str = "", institution_id: int | None = None) -> Desk:
     """Begin a request: the database sets the scope from the account and its memberships and tells the time."""
     with connection.cursor() as cursor:
@@ -87,7 +93,7 @@ class TransactionMiddleware:
         # What an earlier try meant to tell did not happen: 「已登錄」 is said only of what was committed.
         request._messages = default_storage(request)  # type: ignore[attr-defined]
         with transaction.atomic():
-            request.desk = enter_for(request)
+            request.desk = enter_for(request)  # type: ignore[attr-defined]
             response = view(request, *args, **kwargs)
             if hasattr(response, "render") and callable(response.render):
                 response = response.render()

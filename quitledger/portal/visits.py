@@ -1,12 +1,13 @@
 """Pages of a visit: record it, see it."""
 
+from contextlib import suppress
 from datetime import date, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
 from django import forms
 from django.contrib import messages
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_safe
 
@@ -34,6 +35,7 @@ from quitledger.visits.services import Outcome, as_entry, record_visits
 from .cases import case_or_404
 from .forms import ClockField, Form, PlainTextField, RocDateField, WholeNumberField, add_problems, shown
 from .permissions import needs
+from .transactions import Request
 
 MOST_LINES = 6  # rows of medicines on the form
 KEPT = ("uid", "visit_on", "visit_time", "cigarettes_per_day", "co_ppm", "note")  # typed, not repeated from last time
@@ -95,7 +97,7 @@ Lines = forms.formset_factory(LineForm, extra=0, min_num=1, max_num=MOST_LINES, 
 
 @needs(Permission.VISIT_RECORD)
 @require_http_methods(["GET", "HEAD", "POST"])
-def visit_record(request: HttpRequest, uid: UUID) -> HttpResponse:
+def visit_record(request: Request, uid: UUID) -> HttpResponse:
     """Record a visit of a case; today's unless told otherwise."""
     case = case_or_404(request, uid)
     if request.method == "POST" and "repeat" not in request.POST and "add_line" not in request.POST:
@@ -108,7 +110,7 @@ def visit_record(request: HttpRequest, uid: UUID) -> HttpResponse:
     return _page(request, case, form, lines)
 
 
-def _record(request: HttpRequest, case: Case) -> HttpResponse:
+def _record(request: Request, case: Case) -> HttpResponse:
     form, lines = VisitForm(request.POST), Lines(request.POST, prefix="lines")
     if form.is_valid() & lines.is_valid():
         (outcome,) = record_visits([(case, _entry(form, lines))], by=request.desk.actor)
@@ -145,7 +147,7 @@ def _entry(form: VisitForm, lines: Any) -> rules.Entry:
     )  # fmt: skip
 
 
-def _forms(request: HttpRequest, case: Case) -> tuple[VisitForm, Any]:
+def _forms(request: Request, case: Case) -> tuple[VisitForm, Any]:
     """Empty forms for today, or with the services of the last visit and whatever else was typed already."""
     repeat = "repeat" in request.POST
     initial: dict[str, Any] = {"uid": uuid4(), "visit_on": request.desk.today, "counselling_mode": "in_person"}
@@ -170,13 +172,13 @@ def _forms(request: HttpRequest, case: Case) -> tuple[VisitForm, Any]:
     return VisitForm(initial=initial), Lines(initial=rows, prefix="lines")
 
 
-def _typed(request: HttpRequest) -> dict[str, Any]:
+def _typed(request: Request) -> dict[str, Any]:
     """What was typed, unchecked, to show it again while a row is added."""
     typed: dict[str, Any] = {name: request.POST.get(name, "") for name in VisitForm.base_fields}
     return typed | {"services": request.POST.getlist("services")}
 
 
-def _typed_lines(request: HttpRequest) -> list[dict[str, str]]:
+def _typed_lines(request: Request) -> list[dict[str, str]]:
     names = list(LineForm.base_fields)
     rows = [
         {name: request.POST.get(f"lines-{number}-{name}", "") for name in names}
@@ -187,17 +189,16 @@ def _typed_lines(request: HttpRequest) -> list[dict[str, str]]:
 
 
 def _page(
-    request: HttpRequest, case: Case, form: VisitForm, lines: Any, *, closed: bool = False, status: int = 200
+    request: Request, case: Case, form: VisitForm, lines: Any, *, closed: bool = False, status: int = 200
 ) -> HttpResponse:
     """The page with its choices, the person's standing and the last visit."""
     today = request.desk.today
     _offer_choices(form, lines, case)
     recent = VisitQuery(case.person.birth_on, today, case_uids=(case.uid,), sort="-visit_on")
     visits = list(search(recent, by=request.desk.actor, limit=3))
-    try:
-        eligibility, weeks = eligibility_on(case, today, pregnant=False), policy_on(today, "weeks_per_visit")
-    except PolicyGap:
-        eligibility = weeks = None
+    eligibility = weeks = None
+    with suppress(PolicyGap):
+        eligibility, weeks = eligibility_on(case, today), policy_on(today, "weeks_per_visit")
     context = {
         "case": case, "form": form, "lines": lines, "closed": closed, "age": age_on(case.person.birth_on, today),
         "visits": visits, "eligibility": eligibility, "weeks_per_visit": weeks,
@@ -226,7 +227,7 @@ def _offer_choices(form: VisitForm, lines: Any, case: Case) -> None:
 
 @needs(Permission.VISIT_READ)
 @require_safe
-def visit_show(request: HttpRequest, uid: UUID) -> HttpResponse:
+def visit_show(request: Request, uid: UUID) -> HttpResponse:
     """One visit."""
     found = visible_visit(uid, by=request.desk.actor)
     if found is None:
@@ -235,7 +236,6 @@ def visit_show(request: HttpRequest, uid: UUID) -> HttpResponse:
     journal.record(Permission.VISIT_READ, record_type="visit", uids=[visit.uid])
     context = {
         "visit": visit, "row": row, "case": visit.case,
-        "window": rules.recording_window(visit.visit_on, visit.visit_time, closes_at=row.closes_at),
         "next_days": _next_days(row), "extended": extension_reason(visit.institution_id, visit.visit_on),
     }  # fmt: skip
     return render(request, "visits/show.html", context)

@@ -2,11 +2,11 @@
 
 from dataclasses import replace
 from datetime import date, datetime, time, timedelta
-from typing import Any
+from typing import Any, cast
 
 from django import forms
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_safe
 
@@ -21,6 +21,7 @@ from quitledger.visits.services import extend_window
 
 from .forms import ClockField, Form, PlainTextField, RocDateField, RocMonthField, add_problems, shown
 from .permissions import needs, signed_in
+from .transactions import Request
 
 MONTHS_SHOWN = 4
 FIELDS: dict[str | None, str] = {"closes_at": "last_day"}  # a rule's word → the field of this form
@@ -46,7 +47,10 @@ class ExtendForm(Form):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         counties = InstitutionDetails.objects.order_by("county").values_list("county", flat=True).distinct()
-        self.fields["county"].choices = [("", "－"), *((county, county) for county in counties)]
+        cast(forms.ChoiceField, self.fields["county"]).choices = [
+            ("", "－"),
+            *((county, county) for county in counties),
+        ]
 
     def clean_institution(self) -> int | None:
         """The institution's key: found by any code it has or had."""
@@ -69,7 +73,7 @@ class ExtendForm(Form):
 
 @signed_in
 @require_safe
-def window_list(request: HttpRequest) -> HttpResponse:
+def window_list(request: Request) -> HttpResponse:
     """Closing moments of the last months as they hold for the viewer, and all extensions."""
     scope, today = request.desk.actor.institution_id, request.desk.today
     months = list(Month.objects.filter(month__lte=today).order_by("-month")[:MONTHS_SHOWN])
@@ -87,7 +91,7 @@ def _names(institutions: list[int]) -> dict[int, str]:
 
 @needs(Permission.WINDOW_EXTEND)
 @require_http_methods(["GET", "HEAD", "POST"])
-def window_extend(request: HttpRequest) -> HttpResponse:
+def window_extend(request: Request) -> HttpResponse:
     """Extend a window for all, a county or one institution."""
     form = ExtendForm(request.POST or None)
     if form.is_valid():

@@ -194,9 +194,12 @@ def _row(row: tuple[Any, ...]) -> VisitRow:
         )
         for service in _json(row[18])
     )
+    uid, visit_on, visit_time, in_force, version, recorded_at, until, tag, case_uid, name, chart_no = row[:11]
+    institution_name, cigarettes_per_day, co_ppm, note, recorded_by = row[13:18]
     return VisitRow(
-        *row[:7], Timeliness(row[7]), *row[8:11], mask(keys().decrypt(token, key_id, about=b"identity")),
-        row[13] or "", *row[14:17], row[17] or "", services,
+        uid, visit_on, visit_time, in_force, version, recorded_at, until, Timeliness(tag), case_uid, name, chart_no,
+        mask(keys().decrypt(token, key_id, about=b"identity")), institution_name or "", cigarettes_per_day, co_ppm, note,
+        recorded_by or "", services,
     )  # fmt: skip
 
 

@@ -124,6 +124,11 @@ class Line:
         if self.supply_days is None:
             object.__setattr__(self, "supply_days", self.supply_weeks * 7)
 
+    @property
+    def days(self) -> int:
+        """Days of supply: never None once the line is made."""
+        return self.supply_days or 0
+
 
 @dataclass(frozen=True)
 class Medication:
@@ -406,11 +411,11 @@ def _lines(entry: Entry, facts: Facts) -> list[Problem]:
                 )
             )
         # Seven days a week are implied by the weeks, and so is what is wrong with them.
-        if line.supply_days not in (None, line.supply_weeks * 7) and not 1 <= line.supply_days <= most * 7:
+        if line.days != line.supply_weeks * 7 and not 1 <= line.days <= most * 7:
             problems.append(
                 Problem(
                     "days-above-limit",
-                    f"天數應在 1 到 {most * 7} 天之間（每次用藥最多 {most} 週），您填了 {line.supply_days} 天。",
+                    f"天數應在 1 到 {most * 7} 天之間（每次用藥最多 {most} 週），您填了 {line.days} 天。",
                     f"lines-{number}-supply_days",
                     "weeks_per_visit",
                 )

@@ -8,6 +8,7 @@ from datetime import date, datetime, timedelta
 from typing import TextIO
 from uuid import UUID
 
+from django.core.exceptions import PermissionDenied
 from django.db import connection, transaction
 
 from quitledger.accounts.actors import Actor
@@ -215,10 +216,11 @@ class _Known:
             medicines=self.medicines,
             baselines=self.baselines[case.pk],
             services=self.services[case.person_id, case.institution_id],
-            same_day=same
-            and rules.RecordedVisit(
+            same_day=rules.RecordedVisit(
                 same.uid, same.visit_time, same.cigarettes_per_day, same.co_ppm, same.note, same.pregnant
-            ),
+            )
+            if same
+            else None,
         )
 
     def add(self, visit: Visit, services: Iterable[Service]) -> None:
@@ -262,7 +264,7 @@ class _Written:
                 institution_id=case.institution_id,
                 medicine_id=line.medicine_code,
                 supply_weeks=line.supply_weeks,
-                supply_days=line.supply_days,
+                supply_days=line.days,
                 version=self.visit.version,
             )
             for service in self.services
@@ -388,6 +390,8 @@ def extend_window(
     Raises PermissionDenied, and Refused where the moment is not later than what it extends or lies in the past.
     """
     by.require(Permission.WINDOW_EXTEND)
+    if by.account_id is None:
+        raise PermissionDenied("an account")  # an extension is somebody's decision
     problems = rules.check_extension(
         month=month,
         reach=reach,

@@ -28,6 +28,12 @@ BEGIN
   ELSIF NEW.version <> OLD.version + 1 THEN
     RAISE EXCEPTION 'a change makes the next version' USING ERRCODE = 'check_violation',
       CONSTRAINT = 'cases_next_version';
+  ELSE
+    NEW.id := OLD.id;
+    NEW.uid := OLD.uid;
+  END IF;
+  IF TG_TABLE_NAME = 'cases_baseline' THEN
+    NEW.recorded_at := CASE TG_OP WHEN 'INSERT' THEN NEW.changed_at ELSE OLD.recorded_at END;
   END IF;
   RETURN NEW;
 END $$;

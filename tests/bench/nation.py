@@ -1,0 +1,127 @@
+"""The made-up nation that is measured: a throw-away cluster, a migrated database, a million visits (nation.sql)."""
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import LiteralString, cast
+
+import psycopg
+from psycopg import sql
+
+TODAY = date(2025, 4, 1)
+FIRST = date(2023, 4, 1)
+BASELINE_ON = date(2025, 3, 1)
+# Days of the open month on which one person can be recorded: never nearer than the spacing rule allows.
+OPEN_DAYS = [date(2025, 3, day) for day in (3, 8, 13, 18, 23, 28)]
+RECORDERS = 16  # institutions, each with one account, that record at the same time
+SQL = Path(__file__).with_name("nation.sql")
+
+
+@dataclass(frozen=True)
+class Nation:
+    """Where the nation lies. `superuser_url` goes past row-level security; the application never has it."""
+
+    folder: Path
+    superuser_url: str
+    app_url: str
+    institutions: int
+    visits: int
+    seconds: dict[str, float]
+
+
+@contextmanager
+def nation(*, institutions: int, visits: int, cases: int) -> Iterator[Nation]:
+    """A durable cluster (fsync on) in a folder of its own with about `visits` visits, removed afterwards.
+
+    Sets the environment and Django up as the owner. `cases` people at each of RECORDERS institutions have none yet.
+    """
+    for name in ("DATABASE_URL", "DATABASE_OWNER_URL", "QUITLEDGER_KEYS", "QUITLEDGER_KEYS_FILE", "QUITLEDGER_HTTPS"):
+        os.environ.pop(name, None)
+    with TemporaryDirectory(prefix="quitledger-bench-") as name:
+        folder = Path(name)
+        folder.chmod(0o711)  # as root, PostgreSQL's user must be able to pass
+        os.environ |= {"QUITLEDGER_DATA": name, "QUITLEDGER_HOSTS": "127.0.0.1", "QUITLEDGER_SECRET_KEY": "for the bench"}
+        from quitledger.ops.postgres import Cluster
+
+        cluster = Cluster(folder)
+        try:
+            seconds = {"migrate": _timed(_migrate)}
+            superuser_url = cluster.ensure_running().url("quitledger")
+            people = visits // 4 + RECORDERS * cases
+            seconds["load"] = _timed(lambda: _load(superuser_url, institutions, people, cases))
+            yield Nation(folder, superuser_url, os.environ["DATABASE_URL"], institutions, visits // 4 * 4, seconds)
+        finally:
+            from django.db import connections
+
+            connections.close_all()
+            cluster.remove()
+
+
+def _timed(work) -> float:  # type: ignore[no-untyped-def]
+    begin = time.perf_counter()
+    work()
+    return round(time.perf_counter() - begin, 1)
+
+
+def _migrate() -> None:
+    """An empty database, as `quitledger` makes it, whose today is TODAY."""
+    from quitledger.ops.environment import prepare
+
+    prepare("owner")
+    from django.core.management import call_command
+
+    from quitledger.ops.database import migrate, set_clock
+
+    migrate(app_url=os.environ["DATABASE_URL"], purpose="test")
+    set_clock(TODAY)
+    migrate(app_url=os.environ["DATABASE_URL"], purpose="test")  # the calendar of that day
+    call_command("collectstatic", interactive=False, verbosity=0)
+
+
+def _load(url: str, institutions: int, people: int, cases: int) -> None:
+    from quitledger.accounts.keys import keys
+    from quitledger.cases.identity import make_up
+    from quitledger.cases.services import identity_hash
+
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("CREATE TEMP TABLE made_up (n integer, hash bytea, token bytea, key_id text)")
+        with connection.cursor() as cursor, cursor.copy("COPY made_up FROM STDIN (FORMAT binary)") as copy:
+            copy.set_types(["int4", "bytea", "bytea", "text"])
+            for serial in range(1, people + 1):
+                number = make_up(serial)
+                copy.write_row((serial, identity_hash("national_id", number), *keys().encrypt(number, about=b"identity")))
+        connection.execute("ANALYZE made_up")
+        spacing = connection.execute(
+            "SELECT format('CONSTRAINT %I %s', conname, pg_get_constraintdef(oid)) FROM pg_constraint"
+            " WHERE conname = 'visits_service_spacing'"
+        ).fetchone()
+        assert spacing is not None
+        values = {
+            "institutions": institutions, "recorders": RECORDERS, "cases": cases, "first": FIRST, "today": TODAY,
+            "months": 24, "baseline_on": BASELINE_ON, "highest": 10 * people,
+        }  # fmt: skip
+        script = sql.SQL(cast(LiteralString, SQL.read_text(encoding="utf-8")))
+        connection.execute(script.format(spacing=sql.SQL(spacing[0]), **{k: sql.Literal(v) for k, v in values.items()}))
+        connection.execute("VACUUM ANALYZE")
+        connection.execute("CHECKPOINT")
+
+
+def session(account_id: int) -> str:
+    """The session cookie of an account that is signed in: the row that signing in leaves (Django as owner)."""
+    from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
+    from django.contrib.sessions.backends.db import SessionStore
+
+    from quitledger.accounts.models import User
+
+    store = SessionStore()
+    store[SESSION_KEY] = str(account_id)
+    store[BACKEND_SESSION_KEY] = "allauth.account.auth_backends.AuthenticationBackend"
+    store[HASH_SESSION_KEY] = User.objects.get(pk=account_id).get_session_auth_hash()
+    store.create()
+    assert store.session_key
+    return store.session_key

@@ -1,0 +1,108 @@
+"""A running site for each module, one Chromium for the run, and pages that complain by themselves.
+
+Every page a test opens is watched: an error in the console, a request to another host, a file that is missing, a
+name or an identity number in an address make the test fail at its end, whatever it was about.
+"""
+
+import os
+from collections.abc import Callable, Iterator
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from quitledger.ops.postgres import Cluster
+from tests import world
+from tests.conftest import Database, connect_django
+
+from .find_browser import browser_path
+from .served import Site
+from .watched import Watch
+
+ARGUMENTS = [
+    "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update",
+    "--disable-sync",
+]  # fmt: skip
+WIDE, NARROW = {"width": 1280, "height": 900}, {"width": 360, "height": 740}
+
+SignedInAs = Callable[..., Page]
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """One Chromium for all tests; it has no profile, each page gets its own context."""
+    path = browser_path()
+    # Playwright's event loop lives in this thread; Django, asked from the tests themselves, would take that for async.
+    os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "1"
+    with sync_playwright() as playwright:
+        sandbox = ["--no-sandbox"] if os.geteuid() == 0 else []
+        chromium = playwright.chromium.launch(executable_path=path, args=[*ARGUMENTS, *sandbox])
+        yield chromium
+        chromium.close()
+    del os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"]
+
+
+@pytest.fixture(scope="module")
+def site(template: Cluster, request: pytest.FixtureRequest) -> Iterator[Site]:
+    """The site on a database of the module's own. Django, in the test itself, is the owner of that database."""
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "main")
+    database = Database(template, f"{request.module.__name__.rpartition('.')[2]}_{worker}")
+    connect_django(database.owner_url)
+    running = Site(database)
+    yield running
+    running.stop()
+    database.drop()
+
+
+@pytest.fixture
+def watch(site: Site) -> Iterator[Watch]:
+    """Whoever looks on; complains when the test is over."""
+    watching = Watch(site.url)
+    yield watching
+    assert not watching.complaints
+
+
+@pytest.fixture
+def visitor(browser: Browser, site: Site, watch: Watch) -> Iterator[Callable[..., Page]]:
+    """`visitor(**options)`: a page of somebody who is not signed in, in a context of its own."""
+    contexts = []
+
+    def open_page(**options: object) -> Page:
+        context = browser.new_context(**{"base_url": site.url, "viewport": WIDE, "locale": "zh-TW", **options})
+        context.set_default_timeout(10_000)
+        watch.look_at(context)
+        contexts.append(context)
+        return context.new_page()
+
+    yield open_page
+    for context in contexts:
+        context.close()
+
+
+@pytest.fixture(scope="module")
+def sessions() -> dict[str, object]:
+    """Cookies of those who signed in in this module."""
+    return {}
+
+
+@pytest.fixture
+def signed_in_as(visitor: Callable[..., Page], sessions: dict[str, object]) -> SignedInAs:
+    """`signed_in_as(username, **options)`: a page of an account of the world; it signs in by the page once a module."""
+
+    def open_page(username: str, **options: object) -> Page:
+        if username not in sessions:
+            page = visitor()
+            sign_in(page, username)
+            sessions[username] = page.context.storage_state()
+            page.context.close()
+        return visitor(storage_state=sessions[username], **options)
+
+    return open_page
+
+
+def sign_in(page: Page, username: str, password: str = world.PASSWORD) -> None:
+    """Fill in the sign-in page."""
+    page.goto("/accounts/login")
+    page.get_by_label("帳號", exact=True).fill(username)
+    page.get_by_label("密碼", exact=True).fill(password)
+    page.get_by_role("button", name="登入", exact=True).click()
+    page.wait_for_load_state()

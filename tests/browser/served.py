@@ -1,0 +1,101 @@
+"""The site as it is really served: the web server of `quitledger run` in a process of its own, as the application role."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from urllib.error import URLError
+from urllib.request import urlopen
+
+from quitledger.ops.orphans import as_parent
+from tests import conftest
+
+REPOSITORY = Path(__file__).parents[2]
+TO_START, TO_STOP = 30.0, 10.0  # seconds
+
+
+def environment(app_url: str) -> dict[str, str]:
+    """What the real server has in its environment: nothing of the owner's."""
+    ours = ("QUITLEDGER_", "DATABASE_", "DJANGO_")
+    return {name: value for name, value in os.environ.items() if not name.startswith(ours)} | {
+        "DATABASE_URL": app_url,
+        "QUITLEDGER_DATA": os.environ["QUITLEDGER_DATA"],
+        "QUITLEDGER_KEYS_FILE": os.environ["QUITLEDGER_KEYS_FILE"],
+        "QUITLEDGER_SECRET_KEY": os.environ["QUITLEDGER_SECRET_KEY"],
+        "QUITLEDGER_HOSTS": "localhost,127.0.0.1",
+    }
+
+
+def collected_static(app_url: str) -> Path:
+    """The static files, collected once for the whole run as an installation collects them."""
+    folder = Path(os.environ["QUITLEDGER_DATA"]) / "static"
+    folder.parent.mkdir(exist_ok=True)
+    with conftest.only_one(folder.parent):
+        if not (folder / "staticfiles.json").exists():
+            command = [sys.executable, "-m", "django", "collectstatic", "--no-input", "--verbosity=0"]
+            settings = {"DJANGO_SETTINGS_MODULE": "quitledger.settings"}
+            subprocess.run(command, check=True, cwd=REPOSITORY, env=environment(app_url) | settings)
+    return folder
+
+
+class Site:
+    """A running server on a database. `url` has the host name localhost, which browsers trust like https."""
+
+    def __init__(self, database: conftest.Database) -> None:
+        self.database = database
+        self.static = collected_static(database.app_url)
+        self.log = Path(os.environ["QUITLEDGER_DATA"]) / f"web-{database.name}.log"
+        self.start()
+
+    def start(self) -> None:
+        """Serve on a free port, once more on another where somebody else was faster; returns when it answers."""
+        for _ in range(3):
+            with socket.socket() as free:
+                free.bind(("127.0.0.1", 0))
+                self.port = free.getsockname()[1]
+            with self.log.open("a") as log:
+                self.process = subprocess.Popen(
+                    [sys.executable, "-m", "quitledger.ops.web", "127.0.0.1", str(self.port), "1", str(self.static)],
+                    cwd=REPOSITORY, env=environment(self.database.app_url) | as_parent(), stdout=log, stderr=log,
+                )  # fmt: skip
+            if self.answers(TO_START):
+                return
+            self.stop()
+        raise RuntimeError(f"the web server does not answer: {self.log.read_text()}")
+
+    @property
+    def url(self) -> str:
+        return f"http://localhost:{self.port}"
+
+    def answers(self, time_limit: float) -> bool:
+        """Whether the server, and the database behind it, answer within `time_limit` seconds."""
+        end = time.monotonic() + time_limit
+        while time.monotonic() < end and self.process.poll() is None:
+            try:
+                with urlopen(f"http://127.0.0.1:{self.port}/healthz", timeout=5) as answer:  # noqa: S310
+                    return bool(answer.read() == b"ok\n")
+            except (URLError, ConnectionError, TimeoutError):
+                time.sleep(0.05)
+        return False
+
+    def kill_worker(self) -> None:
+        """kill -9 of the process that answers requests; the server starts another by itself."""
+        lines = subprocess.run(["ps", "-A", "-o", "pid=,ppid=,command="], capture_output=True, text=True, check=True)
+        children = [line.split(maxsplit=2) for line in lines.stdout.splitlines()]
+        workers = [int(pid) for pid, parent, command in children
+                   if int(parent) == self.process.pid and "resource_tracker" not in command]  # fmt: skip
+        assert workers, "the server has no worker"
+        for pid in workers:
+            os.kill(pid, signal.SIGKILL)
+
+    def stop(self) -> None:
+        """End the server, for sure."""
+        self.process.terminate()
+        try:
+            self.process.wait(TO_STOP)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()

@@ -1,0 +1,46 @@
+"""What must not happen on any page, whatever the test is about."""
+
+import re
+from urllib.parse import unquote
+
+from playwright.sync_api import BrowserContext, ConsoleMessage, Request, Response
+
+from quitledger.cases.identity import make_up
+from tests import world
+
+IDENTITY_NUMBER = re.compile(r"\b[A-Z][0-9A-D][0-9]{8}\b", re.IGNORECASE)
+_PERSONAL = {someone.name for someone in world.PEOPLE} | {make_up(someone.serial) for someone in world.PEOPLE}
+_REFUSED = "Failed to load resource: the server responded with a status of 4"
+
+
+class Watch:
+    """Looks at contexts and collects complaints."""
+
+    def __init__(self, origin: str) -> None:
+        self.origin = origin
+        self.complaints: list[str] = []
+
+    def look_at(self, context: BrowserContext) -> None:
+        """Hear everything the pages of the context ask for and say."""
+        context.on("request", self._asked)
+        context.on("response", self._answered)
+        context.on("console", self._said)
+        context.on("weberror", lambda error: self.complaints.append(f"script: {error.error}"))
+
+    def _asked(self, request: Request) -> None:
+        url = unquote(request.url)
+        if not url.startswith((f"{self.origin}/", "data:", "blob:")):
+            self.complaints.append(f"asked elsewhere: {url}")
+        if IDENTITY_NUMBER.search(url) or any(word in url for word in _PERSONAL):
+            self.complaints.append(f"a person in the address: {url}")
+
+    def _answered(self, response: Response) -> None:
+        page = response.request.is_navigation_request()
+        if response.status >= 500 or (response.status >= 400 and not page):
+            self.complaints.append(f"{response.status} {response.url}")
+
+    def _said(self, message: ConsoleMessage) -> None:
+        # A refused form is a 422 and a closed door a 403: the browser notes that down, nothing is wrong.
+        of_page = message.page is not None and message.location["url"] == message.page.url
+        if message.type in ("error", "warning") and not (of_page and message.text.startswith(_REFUSED)):
+            self.complaints.append(f"console: {message.text}")
