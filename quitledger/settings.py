@@ -28,7 +28,15 @@ def database(url: str) -> dict[str, Any]:
         # One connection a thread, kept: a pool would cost a check-out each request and gives nothing to a fixed
         # number of threads. A connection that died is replaced by the request's own second try (portal.transactions).
         "CONN_MAX_AGE": None,
-        "OPTIONS": {"application_name": "quitledger", "client_encoding": "UTF8"},
+        # Statements are prepared by the server the sixth time and planned once: planning took as long as running them.
+        # Not behind a pooler that hands a connection to another client after each transaction.
+        "OPTIONS": {
+            "application_name": "quitledger",
+            "client_encoding": "UTF8",
+            "options": "-c plan_cache_mode=force_generic_plan",
+            "prepare_threshold": 5,
+            "server_side_binding": True,
+        },
     }
 
 
@@ -121,7 +129,7 @@ EMAIL_BACKEND = "django.core.mail.backends.console.EmailBackend"
 
 # --- sign-in -------------------------------------------------------------------------------------------------------
 AUTH_USER_MODEL = "accounts.User"
-AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
+AUTHENTICATION_BACKENDS = ["quitledger.accounts.sign_in.AuthenticationBackend"]
 AUTH_PASSWORD_VALIDATORS = [
     {
         "NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator",
@@ -155,6 +163,7 @@ MFA_TOTP_ISSUER = "Quitledger"
 MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = not HTTPS
 
 # --- the browser ---------------------------------------------------------------------------------------------------
+SESSION_ENGINE = "quitledger.accounts.sessions"
 SESSION_COOKIE_AGE = 12 * 60 * 60
 SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"

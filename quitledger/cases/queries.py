@@ -1,12 +1,14 @@
 """Finding people again, within what the actor may see."""
 
-from django.db.models import Q, QuerySet
+from uuid import UUID
+
+from django.db.models import Model, Q, QuerySet
 
 from quitledger.accounts.actors import Actor
 from quitledger.accounts.permissions import Permission
 
 from .identity import normalise, recognise
-from .models import Baseline, Case
+from .models import Baseline, Case, Person
 from .services import find_by_identity
 
 MOST_FOUND = 20
@@ -17,6 +19,28 @@ def visible_cases(by: Actor) -> QuerySet[Case]:
     by.require(Permission.CASE_READ)
     cases = Case.objects.select_related("person")
     return cases.filter(institution_id=by.institution_id) if by.institution_id else cases
+
+
+def visible_case(uid: UUID, *, by: Actor) -> Case | None:
+    """One case with its person, as the actor may see it. Raises PermissionDenied.
+
+    Asked at every page of a case and at every visit recorded, so that no query is built anew for it.
+    """
+    by.require(Permission.CASE_READ)
+    case = next(iter(Case.objects.raw(_CASE, [uid])), None)
+    if case is None or by.institution_id not in (None, case.institution_id):
+        return None
+    (case.person,) = Person.objects.raw(_PERSON, [case.person_id])
+    return case
+
+
+def _select(model: type[Model], where: str) -> str:
+    """All columns by name: with `*`, a column added later would break statements already prepared."""
+    columns = ", ".join(field.column for field in model._meta.concrete_fields)
+    return f"SELECT {columns} FROM {model._meta.db_table} WHERE {where}"  # noqa: S608 - our own words
+
+
+_CASE, _PERSON = _select(Case, "uid = %s"), _select(Person, "id = %s")
 
 
 def find_cases(text: str, *, by: Actor) -> list[Case]:

@@ -1,6 +1,6 @@
 """The only writers of persons, cases and baselines. Each is one transaction with its audit entry, and takes `by=`."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from decimal import Decimal
@@ -119,7 +119,9 @@ def register_case(entry: Registration, *, today: date, made_up_allowed: bool, by
     by.require(Permission.CASE_REGISTER)
     known = Case.objects.filter(uid=entry.uid, institution_id=by.at_institution()).select_related("person").first()
     if known is not None:
-        return known
+        if _registers(known, entry):
+            return known
+        raise Refused([recorded_otherwise("case-recorded-otherwise", f"個案「{known.name}」")])
     problems = check_registration(entry, today=today, made_up_allowed=made_up_allowed, by=by)
     if problems:
         raise Refused(problems)
@@ -160,6 +162,24 @@ def register_case(entry: Registration, *, today: date, made_up_allowed: bool, by
     return case
 
 
+def recorded_otherwise(code: str, what: str) -> Problem:
+    """The same form sent again with other contents (back, typed anew, sent): what stands is not overwritten, and what
+    was typed is not lost in silence."""
+    return Problem(
+        code, f"這張表單剛才已登錄為{what}，但這次送出的內容不同，沒有登錄。要登錄另一筆，請重新開啟空白的表單。"
+    )
+
+
+def _registers(case: Case, entry: Registration) -> bool:
+    """True when the case is what the registration says."""
+    person = case.person
+    return (
+        bytes(person.identity_hash) == identity_hash(entry.identity_kind, entry.identity_number, entry.identity_country)
+        and (person.birth_on, case.name, case.chart_no, case.phone)
+        == (entry.birth_on, entry.name.strip(), entry.chart_no.strip(), entry.phone.strip())
+    )  # fmt: skip
+
+
 @dataclass(frozen=True)
 class BaselineEntry:
     """An intake as typed; `ftnd` maps items to words, all six or none. `uid` becomes the baseline's."""
@@ -182,7 +202,9 @@ def record_baseline(*, case: Case, entry: BaselineEntry, today: date, by: Actor)
     by.require(Permission.BASELINE_RECORD)
     known = Baseline.objects.filter(uid=entry.uid, case=case).first()
     if known is not None:
-        return known
+        if _records(known, entry):
+            return known
+        raise Refused([recorded_otherwise("baseline-recorded-otherwise", f"{format_roc(known.taken_on)} 的收案評估")])
     problems = rules.check_baseline(
         taken_on=entry.taken_on,
         today=today,
@@ -230,8 +252,20 @@ def record_baseline(*, case: Case, entry: BaselineEntry, today: date, by: Actor)
     return baseline
 
 
-def show_identity(*, case: Case, by: Actor) -> str:
-    """The whole identity number of a case's person; journaled by itself. Raises PermissionDenied."""
+def _records(baseline: Baseline, entry: BaselineEntry) -> bool:
+    """True when the intake is what the entry says."""
+    answers = {item.name: entry.ftnd.get(item.name) or "" for item in rules.FTND_ITEMS}
+    names = ("taken_on", "cigarettes_per_day", "co_ppm", "weight_kg", "pregnant", "insured")
+    return all(getattr(baseline, name) == getattr(entry, name) for name in names) and all(
+        getattr(baseline, name) == word for name, word in answers.items()
+    )
+
+
+def show_identity(*, case: Case, beside: Sequence[UUID] = (), by: Actor) -> str:
+    """The whole identity number of a case's person, journaled, with the uids of the records shown `beside` it.
+
+    Raises PermissionDenied.
+    """
     by.require(Permission.IDENTITY_SHOW)
-    journal.record(Permission.IDENTITY_SHOW, record_type="case", uids=[case.uid])
+    journal.record(Permission.IDENTITY_SHOW, record_type="case", uids=[case.uid, *beside])
     return case.person.identity_number

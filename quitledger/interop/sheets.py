@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 import zipfile
 from collections.abc import Iterable, Sequence
 from datetime import date, datetime
@@ -11,7 +12,11 @@ from quitledger.policy import TAIPEI, format_roc
 
 Cell = str | int | float | date | datetime | None
 
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+# What spreadsheet programs take for the start of a formula, or skip before one (OWASP, "CSV Injection").
+_FORMULA_STARTS = (*"=+-@＝＋－＠", "\t", "\r", "\n")
+_LINE_ENDS = re.compile(r"\r\n?")
+# A reader of ODF takes a run of spaces for one and drops those at the ends of a paragraph (ODF 1.2 part 1, §6.1.2).
+_SPACING = re.compile(r"\t|^ +| +$|(?<= ) +")
 _UNWRITABLE = dict.fromkeys([*range(0x09), 0x0B, 0x0C, *range(0x0E, 0x20), 0xFFFE, 0xFFFF, *range(0xD800, 0xE000)], "�")
 
 
@@ -76,7 +81,7 @@ def _ods_cell(cell: Cell) -> str:
         return _typed("date", f'office:date-value="{cell.isoformat()}" table:style-name="day"', _plain(cell))
     if isinstance(cell, int | float):
         return _typed("float", f'office:value="{cell}"', cell)
-    lines = "".join(f"<text:p>{escape(line)}</text:p>" for line in _clean(cell).split("\n"))
+    lines = "".join(f"<text:p>{_SPACING.sub(_spacing, escape(line))}</text:p>" for line in _clean(cell).split("\n"))
     return f'<table:table-cell office:value-type="string">{lines}</table:table-cell>'
 
 
@@ -84,9 +89,13 @@ def _typed(kind: str, attributes: str, shown: object) -> str:
     return f'<table:table-cell office:value-type="{kind}" {attributes}><text:p>{shown}</text:p></table:table-cell>'
 
 
+def _spacing(run: re.Match[str]) -> str:
+    return "<text:tab/>" if run[0] == "\t" else f'<text:s text:c="{len(run[0])}"/>'
+
+
 def _clean(text: str) -> str:
-    """Without the characters that XML cannot hold."""
-    return text.translate(_UNWRITABLE)
+    """Without the characters that XML cannot hold, every line end as XML reads it."""
+    return _LINE_ENDS.sub("\n", text).translate(_UNWRITABLE)
 
 
 _TYPE = "application/vnd.oasis.opendocument.spreadsheet"

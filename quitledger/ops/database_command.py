@@ -4,7 +4,7 @@ import os
 
 import click
 
-from .environment import prepare
+from .environment import make_first_keys, prepare
 from .faults import told
 from .postgres import Cluster, data_folder
 
@@ -86,6 +86,7 @@ def migrate(purpose: str) -> None:
         from .database import migrate as migrate_database
         from .demo_data import purpose as purpose_of_database
 
+        tell_first_keys()
         migrate_database(app_url=os.environ["DATABASE_URL"], purpose=purpose)
         click.echo(f"資料庫已是最新，用途：{purpose_of_database()}。 / Up to date; purpose: {purpose_of_database()}.")
 
@@ -104,6 +105,14 @@ def maintain() -> None:
         click.echo(
             f"新增 {made['months']} 個月份、{made['partitions']} 個分割區。"
             f" / New: {made['months']} months, {made['partitions']} partitions."
+        )
+
+
+def tell_first_keys() -> None:
+    """Make the keys of an empty database where there are none, and say where they are."""
+    if made := make_first_keys():
+        click.echo(
+            f"已建立金鑰檔 {made}，請另行備份。 / Made the keys file {made}: back it up, apart from the database."
         )
 
 

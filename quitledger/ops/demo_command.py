@@ -5,9 +5,11 @@ from datetime import date
 
 import click
 
+from quitledger.accounts.permissions import Role
 from quitledger.policy import format_roc
 from quitledger.policy.command import RocDate
 
+from .database_command import tell_first_keys
 from .environment import prepare, uses_own_server
 from .faults import Fault, told
 from .postgres import Cluster, data_folder
@@ -46,6 +48,7 @@ def load(today: date | None, persons: int, seed: int, again: bool) -> None:
     """
     with told():
         prepare("owner")
+        tell_first_keys()
         if again:
             if is_running():
                 raise Fault("網站正在執行，請先停止它。", "The site runs; stop it first.")
@@ -154,8 +157,7 @@ def sign_ins() -> list[str]:
     loaded_on = demo_data.loaded_on()
     lines = [f"密碼都是 / Password of all: {demo_data.PASSWORD}"]
     for username, (name, agency_role, places) in ACCOUNTS.items():
-        roles = [role.label for role in places.values()] or [agency_role and agency_role.label]
-        where = "、".join(f"{code} {role.label}" for code, role in places.items()) or roles[0]
+        where = "、".join(f"{code} {role.label}" for code, role in places.items()) or Role(agency_role).label
         lines.append(f"  {username:<22}{name}　{where}")
     if loaded_on is not None:
         lines.append(

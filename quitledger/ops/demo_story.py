@@ -11,7 +11,7 @@ from decimal import Decimal
 from uuid import UUID, uuid5
 
 from quitledger.accounts.permissions import Role
-from quitledger.cases.identity import make_up
+from quitledger.cases.identity import IdentityKind, make_up
 from quitledger.cases.rules import FTND_ITEMS, age_on
 from quitledger.cases.services import BaselineEntry, Registration
 from quitledger.institutions.services import InstitutionRow, StaffRow
@@ -178,7 +178,7 @@ class Someone:
     def registration(self, code: str, number: int) -> Registration:
         """His registration as the `number`th person of an institution."""
         return Registration(
-            uid(f"case {code} {self.serial}"), "national_id", make_up(self.serial), "", self.birth_on, self.sex,
+            uid(f"case {code} {self.serial}"), IdentityKind.NATIONAL_ID, make_up(self.serial), "", self.birth_on, self.sex,
             self.name, f"DEMO-{number:04}",
         )  # fmt: skip
 

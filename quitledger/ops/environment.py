@@ -42,6 +42,19 @@ def prepare(role: Literal["app", "owner"] = "app") -> None:
     django.setup()
 
 
+def make_first_keys() -> Path | None:
+    """Make the keys file of a server of one's own that holds no table yet; its path where that was done.
+
+    In an empty database nothing is encrypted, so that no key can be missing. Later, missing keys stay an error.
+    """
+    from django.db import connection
+
+    if os.environ.get("QUITLEDGER_KEYS") or keys_path().exists() or connection.introspection.table_names():
+        return None
+    create_keys_file(keys_path())
+    return keys_path()
+
+
 def _check_urls(role: str) -> None:
     """A server of one's own is named by its application URL and, for what only the owner may do, by both."""
     own, owner_url = uses_own_server(), os.environ.get("DATABASE_OWNER_URL")

@@ -89,9 +89,7 @@ def run(
             site.wait_until_it_answers()
             click.echo(f"\n網站 / Site: {address}")
             if with_demo:
-                from .demo_command import sign_ins
-
-                click.echo("\n".join(sign_ins()))
+                _tell_sign_ins()
             click.echo("按 Ctrl-C 停止。 / Ctrl-C stops it.\n")
             site.watch()
         finally:
@@ -126,7 +124,9 @@ def _set_up(with_demo: bool, today: date | None) -> None:
         prepare("owner")
         from . import demo_command
         from .database import migrate
+        from .database_command import tell_first_keys
 
+        tell_first_keys()
         if with_demo:
             demo_command.remake_for(today)
             demo_command.fill(today)
@@ -171,6 +171,15 @@ def _check_reach(host: str, public_demo: bool) -> None:
             )
         else:
             os.environ["QUITLEDGER_HOSTS"] = f"localhost,127.0.0.1,[::1],{host}"
+
+
+def _tell_sign_ins() -> None:
+    from django.db import connections
+
+    from .demo_command import sign_ins
+
+    click.echo("\n".join(sign_ins()))
+    connections.close_all()  # it would stand idle for as long as we run
 
 
 def _is_loopback(host: str) -> bool:
@@ -233,7 +242,8 @@ class _Note:
     """
 
     def __init__(self, handle: int, facts: dict[str, Any]) -> None:
-        self._handle, self._facts = handle, {}
+        self._handle = handle
+        self._facts: dict[str, Any] = {}
         self.left_over = facts
 
     def write(self, **facts: Any) -> None:

@@ -1,5 +1,7 @@
 """Pages of a person: find, register, see, show the identity number, intake."""
 
+import re
+import unicodedata
 from contextlib import suppress
 from typing import Any
 from uuid import UUID, uuid4
@@ -8,13 +10,14 @@ from django import forms
 from django.contrib import messages
 from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
-from django.views.decorators.http import require_http_methods, require_POST, require_safe
+from django.utils.translation import gettext_lazy
+from django.views.decorators.http import require_http_methods, require_safe
 
 from quitledger.accounts.permissions import Permission
 from quitledger.audit import journal
 from quitledger.cases.identity import COUNTRIES, IdentityKind
 from quitledger.cases.models import Case
-from quitledger.cases.queries import MOST_FOUND, baselines_of, find_cases, visible_cases
+from quitledger.cases.queries import MOST_FOUND, baselines_of, find_cases, visible_case
 from quitledger.cases.rules import FTND_ITEMS, age_on
 from quitledger.cases.services import BaselineEntry, Registration, record_baseline, register_case, show_identity
 from quitledger.policy import PolicyGap
@@ -57,6 +60,25 @@ class RegisterForm(Form):
     phone = PlainTextField(label="電話", max_length=30, required=False)
 
 
+class WeightField(forms.DecimalField):
+    """Kilograms with one digit after the point, full-width digits welcome; how much is plausible is a rule's question."""
+
+    default_error_messages = {
+        "invalid": gettext_lazy("請填數字，小數點用「.」，例：68.5。"),
+        "max_decimal_places": gettext_lazy("最多填到小數第 %(max)s 位。"),
+    }
+
+    def __init__(self, **kwargs: Any) -> None:
+        widget = forms.TextInput(attrs={"inputmode": "decimal", "autocomplete": "off"})
+        super().__init__(decimal_places=1, widget=widget, **kwargs)
+
+    def to_python(self, value: Any) -> Any:
+        text = unicodedata.normalize("NFKC", value or "").strip()
+        if text and not re.fullmatch(r"[0-9]+(\.[0-9]+)?", text):
+            raise forms.ValidationError(self.error_messages["invalid"], code="invalid")
+        return super().to_python(text)
+
+
 class BaselineForm(Form):
     """收案評估; the six items of the Fagerström test are added from cases.rules."""
 
@@ -64,11 +86,7 @@ class BaselineForm(Form):
     taken_on = shown(RocDateField(label="評估日期", help_text="例：114/4/1 或 1140401"), width="m")
     cigarettes_per_day = shown(WholeNumberField(label="平均每日支數", required=False), unit="支", width="s", asked=True)
     co_ppm = shown(WholeNumberField(label="一氧化碳", required=False), unit="ppm", width="s")
-    weight_kg = shown(
-        forms.DecimalField(label="體重", required=False, max_digits=4, decimal_places=1,
-                           widget=forms.TextInput(attrs={"inputmode": "decimal", "autocomplete": "off"})),
-        unit="公斤", width="s",
-    )  # fmt: skip
+    weight_kg = shown(WeightField(label="體重", required=False), unit="公斤", width="s")
     insured = forms.TypedChoiceField(
         label="健保在保", choices=[("yes", "是"), ("no", "否")], widget=forms.RadioSelect,
         coerce=lambda word: word == "yes", empty_value=None, required=False,
@@ -77,9 +95,9 @@ class BaselineForm(Form):
 
     def __init__(self, *args: Any, sex: str, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        for item in FTND_ITEMS:
+        for number, item in enumerate(FTND_ITEMS, start=1):
             self.fields[f"ftnd_{item.name}"] = forms.ChoiceField(
-                label=item.question, choices=[(answer.word, answer.label) for answer in item.answers],
+                label=f"{number}. {item.question}", choices=[(answer.word, answer.label) for answer in item.answers],
                 widget=forms.RadioSelect, required=False,
             )  # fmt: skip
         if sex == "male":
@@ -92,7 +110,7 @@ class BaselineForm(Form):
 
 def case_or_404(request: Request, uid: UUID) -> Case:
     """The case, where the actor may see it."""
-    case = visible_cases(request.desk.actor).filter(uid=uid).first()
+    case = visible_case(uid, by=request.desk.actor)
     if case is None:
         raise Http404
     return case
@@ -138,17 +156,26 @@ def case_register(request: Request) -> HttpResponse:
 def case_show(request: Request, uid: UUID) -> HttpResponse:
     """A person as the institution knows him: timeline, eligibility, basic data."""
     case = case_or_404(request, uid)
-    journal.record(Permission.CASE_READ, record_type="case", uids=[case.uid])
-    return render(request, "cases/show.html", _whole(request, case))
+    whole = _whole(request, case)
+    journal.record(Permission.CASE_READ, record_type="case", uids=[case.uid, *_beside(whole)])
+    return render(request, "cases/show.html", whole)
 
 
 @needs(Permission.IDENTITY_SHOW)
-@require_POST
+@require_http_methods(["GET", "HEAD", "POST"])
 def case_identity(request: Request, uid: UUID) -> HttpResponse:
-    """The same page with the whole identity number; journaled by itself."""
+    """The same page with the whole identity number; journaled by itself. Only its button shows it, never an address."""
     case = case_or_404(request, uid)
-    number = show_identity(case=case, by=request.desk.actor)
-    return render(request, "cases/show.html", _whole(request, case) | {"identity_number": number})
+    if request.method != "POST":  # reloaded, or from the list of visited pages
+        return redirect("case_show", case.uid)
+    whole = _whole(request, case)
+    number = show_identity(case=case, beside=_beside(whole), by=request.desk.actor)
+    return render(request, "cases/show.html", whole | {"identity_number": number})
+
+
+def _beside(whole: dict[str, Any]) -> list[UUID]:
+    """The uids of the visits and intakes that the page of a person shows."""
+    return [one.uid for one in [*whole["visits"], *whole["baselines"]]]
 
 
 def _whole(request: Request, case: Case) -> dict[str, Any]:
@@ -184,8 +211,7 @@ def baseline_record(request: Request, uid: UUID) -> HttpResponse:
             score = "" if baseline.ftnd_score is None else f"，尼古丁成癮度 {baseline.ftnd_score} 分"
             messages.success(request, f"已登錄 {case.name} 的收案評估{score}。")
             return redirect("case_show", case.uid)
-    elif request.method != "POST":
-        journal.record(Permission.CASE_READ, record_type="case", uids=[case.uid])
+    journal.record(Permission.CASE_READ, record_type="case", uids=[case.uid])
     return render(request, "cases/baseline.html", {"form": form, "case": case}, status=422 if form.errors else 200)
 
 

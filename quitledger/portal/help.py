@@ -3,11 +3,13 @@
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_safe
 
 from .permissions import public
 
 
 @public
+@require_safe
 def help_connection(request: HttpRequest) -> HttpResponse:
     """無法連線？ The advice of the agency's notice, section 壹 (site certificates renewed, proxies not updated)."""
     return render(request, "help_connection.html", {"host": request.get_host()})
@@ -15,6 +17,7 @@ def help_connection(request: HttpRequest) -> HttpResponse:
 
 @public
 @never_cache
+@require_safe
 def healthz(request: HttpRequest) -> HttpResponse:
     """`ok` while web process and database answer: the transaction around this view has read the database's clock."""
     return HttpResponse("ok\n", content_type="text/plain")

@@ -7,6 +7,7 @@ from django.db.models import Count, DateTimeField, F, Func, Q, Value
 from django.db.models.functions import TruncMonth
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.views.decorators.http import require_safe
 
 from quitledger.visits.models import Month, Visit, WindowExtension
 from quitledger.visits.rules import month_of
@@ -25,6 +26,7 @@ class OpenMonth:
 
 
 @signed_in
+@require_safe
 def home(request: HttpRequest) -> HttpResponse:
     """首頁."""
     desk: Desk = request.desk  # type: ignore[attr-defined]

@@ -4,6 +4,7 @@ from itertools import groupby
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.views.decorators.http import require_safe
 
 from quitledger.policy import UnknownPolicy, parameter, parameters
 
@@ -11,6 +12,7 @@ from .permissions import public
 
 
 @public
+@require_safe
 def policy_list(request: HttpRequest) -> HttpResponse:
     """All parameters with the value in force today, by subject."""
     today = request.desk.today  # type: ignore[attr-defined]
@@ -21,6 +23,7 @@ def policy_list(request: HttpRequest) -> HttpResponse:
 
 
 @public
+@require_safe
 def policy_show(request: HttpRequest, name: str) -> HttpResponse:
     """One parameter: the value in force, the day that selects it, what breaking it does, and its history."""
     try:

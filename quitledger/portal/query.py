@@ -30,6 +30,10 @@ from .transactions import Request
 PAGE_ROWS = 25
 MONTHS_OFFERED = 3
 DEFAULT_SORT = "-recorded_at"
+MADE_UP = {  # purpose of the database → the first row of its files, as the strip of its pages says it
+    "demo": "示範資料：人員、機構與就醫紀錄皆為虛構。",
+    "test": "測試資料：本系統供測試，請勿登錄真實的戒菸者。",
+}
 
 
 class QueryForm(Form):
@@ -85,7 +89,7 @@ def _form(request: Request, data: QueryDict) -> QueryForm:
     first, last = default_days(request.desk.today)
     asked = data.copy()
     for name, day in (("first", first), ("last", last)):
-        if not asked.get(name):
+        if not asked.get(name, "").strip():
             asked[name] = format_roc(day)
     if not asked.getlist("tags"):
         asked.setlist("tags", [tag.value for tag in Timeliness])
@@ -155,8 +159,9 @@ def _found(request: Request, form: QueryForm) -> dict[str, Any]:
     counted = totals(query, by=by)
     page = Paginator(range(counted.visits), PAGE_ROWS).get_page(request.GET.get("page"))
     rows = list(search(query, by=by, limit=PAGE_ROWS, offset=page.start_index() - 1 if counted.visits else 0))
-    journal.record(Permission.VISIT_READ, record_type="visit", uids=[row.uid for row in rows])
     case = visible_cases(by).filter(uid=query.case_uids[0]).first() if query.case_uids else None
+    named = [case.uid] if case else []
+    journal.record(Permission.VISIT_READ, record_type="visit", uids=[*(row.uid for row in rows), *named])
     return {"query": query, "rows": rows, "page": page, "totals": _counts(counted), "case": case, "counted": counted}
 
 
@@ -176,7 +181,7 @@ def visit_download(request: Request, file_format: str) -> HttpResponse:
     query = _query(form, request.GET.get("sort", DEFAULT_SORT))
     rows = list(search(query, by=request.desk.actor))
     journal.record(Permission.VISIT_DOWNLOAD, record_type="visit", uids=[row.uid for row in rows])
-    made_up = [] if request.desk.purpose == "production" else ["示範資料：人員、機構與就醫紀錄皆為虛構。"]
+    made_up = [MADE_UP[request.desk.purpose]] if request.desk.purpose in MADE_UP else []
     if file_format == "json":
         return JsonResponse(
             {

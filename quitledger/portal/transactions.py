@@ -7,6 +7,7 @@ from typing import Any
 from uuid import uuid4
 
 from django.contrib.messages.storage import default_storage
+from django.core.exceptions import BadRequest
 from django.db import connection, transaction
 from django.http import HttpRequest, HttpResponse
 
@@ -72,6 +73,9 @@ class TransactionMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
+        # Browsers send UTF-8. Python knows encodings that make text which no page and no database can hold.
+        if request.encoding and request.encoding.lower() not in ("utf-8", "utf8"):
+            raise BadRequest("not in UTF-8")
         token = journal.request_uid.set(uuid4())
         try:
             return self.get_response(request)

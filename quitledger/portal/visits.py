@@ -1,6 +1,9 @@
 """Pages of a visit: record it, see it."""
 
+import re
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from datetime import date, timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -17,6 +20,7 @@ from quitledger.cases.models import Case
 from quitledger.cases.rules import age_on
 from quitledger.institutions.models import StaffContract
 from quitledger.policy import PolicyGap, format_roc, policy_on
+from quitledger.policy.problem import Problem
 from quitledger.visits import rules
 from quitledger.visits.models import Medicine
 from quitledger.visits.queries import (
@@ -76,6 +80,11 @@ class VisitForm(Form):
     co_ppm = shown(WholeNumberField(label="一氧化碳", required=False), unit="ppm", width="s")
     note = shown(PlainTextField(label="備註", max_length=rules.NOTE_LENGTH, required=False), grow=True)
 
+    def __init__(self, *args: Any, sex: str, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if sex == "male":
+            del self.fields["pregnant"]
+
 
 class LineForm(Form):
     """One medicine; a row left empty is no line."""
@@ -86,10 +95,9 @@ class LineForm(Form):
 
     def line(self) -> rules.Line | None:
         """The line typed, if any; weeks left empty count as 0, which the rules refuse."""
-        data = self.cleaned_data
-        if not data["medicine"] and data["supply_weeks"] is None and data["supply_days"] is None:
-            return None
-        return rules.Line(data["medicine"], data["supply_weeks"] or 0, data["supply_days"])
+        data = self.cleaned_data  # empty for a row left empty
+        medicine, weeks, days = data.get("medicine", ""), data.get("supply_weeks"), data.get("supply_days")
+        return None if (medicine, weeks, days) == ("", None, None) else rules.Line(medicine, weeks or 0, days)
 
 
 Lines = forms.formset_factory(LineForm, extra=0, min_num=1, max_num=MOST_LINES, absolute_max=MOST_LINES)
@@ -102,25 +110,35 @@ def visit_record(request: Request, uid: UUID) -> HttpResponse:
     case = case_or_404(request, uid)
     if request.method == "POST" and "repeat" not in request.POST and "add_line" not in request.POST:
         return _record(request, case)
-    journal.record(Permission.CASE_READ, record_type="case", uids=[case.uid])
     if "add_line" in request.POST:
-        form, lines = VisitForm(initial=_typed(request)), Lines(initial=_typed_lines(request), prefix="lines")
+        form = VisitForm(initial=_typed(request), sex=case.person.sex)
+        lines = Lines(initial=_typed_lines(request), prefix="lines")
+        _focus(lines.forms[-1], "medicine")
     else:
         form, lines = _forms(request, case)
+        if "repeat" in request.POST:
+            _focus(form, "visit_on")
     return _page(request, case, form, lines)
 
 
+def _focus(form: Form, name: str) -> None:
+    """Whoever pressed a button within the form goes on there, not at the top of the page."""
+    form.fields[name].widget.attrs["autofocus"] = True
+
+
 def _record(request: Request, case: Case) -> HttpResponse:
-    form, lines = VisitForm(request.POST), Lines(request.POST, prefix="lines")
-    if form.is_valid() & lines.is_valid():
+    form, lines = VisitForm(request.POST, sex=case.person.sex), Lines(request.POST, prefix="lines")
+    valid = form.is_valid() & lines.is_valid()
+    day = form.cleaned_data.get("visit_on")  # a problem found with it takes it out of the form's own data
+    if valid:
         (outcome,) = record_visits([(case, _entry(form, lines))], by=request.desk.actor)
         if outcome.visit is not None:
             messages.success(request, _done(case, outcome))
             return redirect("visit_show", outcome.visit.uid)
-        add_problems(form, outcome.problems, *lines.forms)
+        add_problems(form, _in_their_rows(outcome.problems, lines), *lines.forms)
         codes = {problem.code for problem in outcome.problems}
-        return _page(request, case, form, lines, closed="window-closed" in codes, status=422)
-    return _page(request, case, form, lines, status=422)
+        return _page(request, case, form, lines, day=day, closed="window-closed" in codes, status=422)
+    return _page(request, case, form, lines, day=day, status=422)
 
 
 def _done(case: Case, outcome: Outcome) -> str:
@@ -130,6 +148,16 @@ def _done(case: Case, outcome: Outcome) -> str:
     word = "先前已登錄" if outcome.repeated else "已登錄"
     visit_on, until = format_roc(outcome.visit.visit_on), format_closing(outcome.closes_at)
     return f"{word} {case.name} {visit_on} 的就醫資料。可修改至 {until}。"
+
+
+def _in_their_rows(problems: Iterable[Problem], lines: Any) -> Iterator[Problem]:
+    """The rules count the medicines typed; the page counts its rows, of which some may be empty."""
+    rows = [number for number, row in enumerate(lines) if row.line()]
+    for problem in problems:
+        found = re.fullmatch(r"lines-(\d+)-(\w+)", problem.field or "")
+        if found and int(found[1]) < len(rows):
+            problem = replace(problem, field=f"lines-{rows[int(found[1])]}-{found[2]}")
+        yield problem
 
 
 def _entry(form: VisitForm, lines: Any) -> rules.Entry:
@@ -142,7 +170,7 @@ def _entry(form: VisitForm, lines: Any) -> rules.Entry:
     if COUNSELLING in data["services"]:
         counselling = rules.Counselling(data["counselling_staff"], data["counselling_mode"])
     return rules.Entry(
-        data["uid"], data["visit_on"], data["visit_time"], medication, counselling, data["pregnant"],
+        data["uid"], data["visit_on"], data["visit_time"], medication, counselling, data.get("pregnant", False),
         data["cigarettes_per_day"], data["co_ppm"], data["note"],
     )  # fmt: skip
 
@@ -169,7 +197,7 @@ def _forms(request: Request, case: Case) -> tuple[VisitForm, Any]:
                 ]
     if repeat:
         initial |= {name: text for name in KEPT if (text := request.POST.get(name, ""))}
-    return VisitForm(initial=initial), Lines(initial=rows, prefix="lines")
+    return VisitForm(initial=initial, sex=case.person.sex), Lines(initial=rows, prefix="lines")
 
 
 def _typed(request: Request) -> dict[str, Any]:
@@ -189,20 +217,25 @@ def _typed_lines(request: Request) -> list[dict[str, str]]:
 
 
 def _page(
-    request: Request, case: Case, form: VisitForm, lines: Any, *, closed: bool = False, status: int = 200
-) -> HttpResponse:
-    """The page with its choices, the person's standing and the last visit."""
+    request: Request, case: Case, form: VisitForm, lines: Any, *, day: date | None = None, closed: bool = False,
+    status: int = 200,
+) -> HttpResponse:  # fmt: skip
+    """The page with its choices, the person's standing, the last visits, and the window of the `day` typed."""
     today = request.desk.today
+    day = day or today
     _offer_choices(form, lines, case)
     recent = VisitQuery(case.person.birth_on, today, case_uids=(case.uid,), sort="-visit_on")
     visits = list(search(recent, by=request.desk.actor, limit=3))
+    # A refused form shows the person as well: it is a read, whatever was to be written.
+    journal.record(Permission.CASE_READ, record_type="case", uids=[case.uid, *(row.uid for row in visits)])
     eligibility = weeks = None
     with suppress(PolicyGap):
         eligibility, weeks = eligibility_on(case, today), policy_on(today, "weeks_per_visit")
     context = {
         "case": case, "form": form, "lines": lines, "closed": closed, "age": age_on(case.person.birth_on, today),
         "visits": visits, "eligibility": eligibility, "weeks_per_visit": weeks,
-        "closes_at": closes_at(case.institution_id, today), "month": month_of(today), "extended": extension_reason(case.institution_id, today), "can_add_line": len(lines.forms) < MOST_LINES,
+        "closes_at": closes_at(case.institution_id, day), "month": month_of(day),
+        "extended": extension_reason(case.institution_id, day), "can_add_line": len(lines.forms) < MOST_LINES,
     }  # fmt: skip
     return render(request, "visits/record.html", context, status=status)
 
@@ -221,8 +254,6 @@ def _offer_choices(form: VisitForm, lines: Any, case: Case) -> None:
     medicines = [("", "請選擇"), *Medicine.objects.order_by("code").values_list("code", "name")]
     for row in lines:
         row.fields["medicine"].widget.choices = medicines
-    if case.person.sex == "male":
-        del form.fields["pregnant"]
 
 
 @needs(Permission.VISIT_READ)

@@ -34,9 +34,11 @@ class ExtendForm(Form):
     reach = forms.ChoiceField(
         label="適用對象", choices=WindowExtension.Reach.choices, widget=forms.RadioSelect, initial="all"
     )
-    county = forms.ChoiceField(label="縣市", help_text="適用縣市時才選", required=False)
+    county = shown(forms.ChoiceField(label="縣市", help_text="適用縣市時才選", required=False), asked=True)
     institution = shown(
-        PlainTextField(label="機構代碼", help_text="適用單一機構時才填", max_length=10, required=False), width="m"
+        PlainTextField(label="機構代碼", help_text="適用單一機構時才填", max_length=10, required=False),
+        width="m",
+        asked=True,
     )
     last_day = shown(RocDateField(label="延長至", help_text="例：114/4/25"), width="m")
     last_time = shown(ClockField(label="時間", help_text="不填就是當日 24:00", required=False), width="m")
@@ -77,7 +79,8 @@ def window_list(request: Request) -> HttpResponse:
     """Closing moments of the last months as they hold for the viewer, and all extensions."""
     scope, today = request.desk.actor.institution_id, request.desk.today
     months = list(Month.objects.filter(month__lte=today).order_by("-month")[:MONTHS_SHOWN])
-    rows = [(month, (scope and closes_at_of(scope, month.month)) or month.closes_at) for month in months]
+    nowhere = 0  # an institution that is none: what holds for all
+    rows = [(month, closes_at_of(scope or nowhere, month.month) or month.closes_at) for month in months]
     extensions = WindowExtension.objects.select_related("decided_by").order_by("-decided_at")[:50]
     names = _names([extension.institution_id for extension in extensions if extension.institution_id])
     listed = [(extension, names.get(extension.institution_id or 0, "")) for extension in extensions]

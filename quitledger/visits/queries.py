@@ -264,7 +264,13 @@ def extension_reason(institution_id: int, day: date) -> str:
         cursor.execute(
             "SELECT e.reason FROM visits_windowextension e JOIN visits_month m USING (month)"
             " WHERE e.month = %(month)s AND e.closes_at > m.closes_at"
-            " AND e.closes_at = visits_closes_at(%(institution)s, %(month)s) ORDER BY e.decided_at DESC LIMIT 1",
+            " AND e.closes_at = visits_closes_at(%(institution)s, %(month)s)"
+            # Another county's may end at the same moment: which county counts is said in visits_closes_at.
+            " AND (e.reach = 'all' OR e.institution_id = %(institution)s OR e.county = ("
+            "   SELECT d.county FROM institutions_institutiondetails d WHERE d.institution_id = %(institution)s"
+            "   ORDER BY daterange(d.starts_on, d.ends_on, '[]') @> (e.month + interval '1 month - 1 day')::date DESC,"
+            "     d.starts_on DESC LIMIT 1))"
+            " ORDER BY e.decided_at DESC LIMIT 1",
             {"month": month_of(day), "institution": institution_id},
         )
         row = cursor.fetchone()

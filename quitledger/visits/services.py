@@ -1,12 +1,10 @@
 """The only writers of visits and of what surrounds them. Each is one transaction with its audit entry, and takes `by=`."""
 
-from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import TextIO
-from uuid import UUID
 
 from django.core.exceptions import PermissionDenied
 from django.db import connection, transaction
@@ -17,15 +15,14 @@ from quitledger.audit import journal
 from quitledger.cases.models import Case
 from quitledger.institutions import imports
 from quitledger.institutions.imports import Column, ImportReport
-from quitledger.institutions.models import Contract, StaffContract
 from quitledger.policy import PolicyGap, policy_on
 from quitledger.policy.problem import Problem, Refused
 
 from . import rules
-from .models import MedicationLine, Medicine, Month, Service, Visit, WindowExtension
-from .rules import COUNSELLING, MEDICATION, Entry, Facts
-
-_VALUES = ("visit_time", "pregnant", "cigarettes_per_day", "co_ppm", "note")  # of a visit, besides day and services
+from .known import Known
+from .models import Medicine, Month, Visit, WindowExtension
+from .rules import COUNSELLING, MEDICATION, Entry
+from .written import VALUES, Written, insert
 
 
 @dataclass
@@ -65,10 +62,10 @@ def record_visits(
     if not entries:
         return []
     with transaction.atomic(savepoint=False):
-        known = _Known({case.pk: case for case, _ in entries}.values(), [entry for _, entry in entries])
+        known = Known({case.pk: case for case, _ in entries}.values(), [entry for _, entry in entries])
         moments = recorded_at or [known.moment] * len(entries)
         outcomes = []
-        new: list[_Written] = []
+        new: list[Written] = []
         for (case, entry), moment in zip(entries, moments, strict=True):
             outcome = Outcome(closes_at=known.closes_at.get((case.institution_id, rules.month_of(entry.visit_on))))
             recorded = known.by_uid.get(entry.uid)
@@ -79,15 +76,15 @@ def record_visits(
             else:
                 outcome.problems = rules.check_visit(entry, known.facts(case, entry, moment))
             if not outcome.problems and not outcome.repeated:
-                written = _Written(case, entry, known.same_day(case, entry.visit_on), known.staff_ids)
+                written = Written(case, entry, known)
+                written.visit.recorded_at = written.visit.changed_at = moment
                 if recorded_at is not None:
-                    written.visit.recorded_at = written.visit.changed_at = moment
                     written.visit.recorded_by_id = written.visit.changed_by_id = by.account_id
                 outcome.visit = written.visit
                 known.add(written.visit, written.services)
                 new.append(written)
             outcomes.append(outcome)
-        _insert(new)
+        insert(new)
     return outcomes
 
 
@@ -118,202 +115,11 @@ def as_entry(visit: Visit) -> Entry:
 def _holds(visit: Visit, entry: Entry) -> bool:
     """True when a recorded visit says all that the entry says (it may say more: another service of the day)."""
     recorded = as_entry(visit)
-    said = {name: value for name in _VALUES if (value := getattr(entry, name)) not in (None, "") and value is not False}
+    said = {name: value for name in VALUES if (value := getattr(entry, name)) not in (None, "") and value is not False}
     return (
         visit.visit_on == entry.visit_on
         and all(getattr(entry, kind) in (None, getattr(recorded, kind)) for kind in (MEDICATION, COUNSELLING))
         and all(getattr(recorded, name) == value for name, value in said.items())
-    )
-
-
-class _Known:
-    """What the rules need to know of the persons, staff and months of a list of entries, read at once.
-
-    Reading it locks the persons: writers of one person wait for each other, always in the same order.
-    """
-
-    def __init__(self, cases: Iterable[Case], entries: list[Entry]) -> None:
-        cases = list(cases)
-        institutions = sorted({case.institution_id for case in cases})
-        persons = sorted({case.person_id for case in cases})
-        self.baselines: dict[int, list[rules.IntakeFacts]] = defaultdict(list)
-        with connection.cursor() as cursor:
-            cursor.execute(
-                "SELECT b.case_id, b.taken_on, b.ftnd_score, b.cigarettes_per_day, b.insured FROM cases_person p"
-                " LEFT JOIN cases_baseline b ON b.person_id = p.id AND b.case_id = ANY(%s)"
-                " WHERE p.id = ANY(%s) ORDER BY p.id, b.recorded_at FOR NO KEY UPDATE OF p",
-                [[case.pk for case in cases], persons],
-            )
-            for case_id, *facts in cursor.fetchall():
-                if case_id is not None:
-                    self.baselines[case_id].append(rules.IntakeFacts(*facts))
-        self.by_uid: dict[UUID, Visit] = {}
-        self.visits: dict[tuple[int, int, date], Visit] = {}
-        self.services: dict[tuple[int, int], list[rules.RecordedService]] = defaultdict(list)
-        for service in Service.objects.filter(person__in=persons, institution__in=institutions).select_related("visit"):
-            self.by_uid[service.entry_uid] = service.visit
-            if service.in_force:
-                self.add(service.visit, [service])
-        self._read_institutions(institutions, {uid for entry in entries for uid in entry.kinds.values() if uid})
-        self._read_months(cases, entries)
-        self.medicines = {
-            code: rules.MedicineFacts(starts_on, ends_on, name)
-            for code, starts_on, ends_on, name in (
-                Medicine.objects.values_list("code", "starts_on", "ends_on", "name")
-                if any(entry.medication for entry in entries)
-                else ()
-            )
-        }
-
-    def _read_institutions(self, institutions: list[int], staff_uids: set[UUID]) -> None:
-        self.contracts: dict[int, list[rules.Period]] = defaultdict(list)
-        for institution_id, starts_on, ends_on in Contract.objects.filter(institution__in=institutions).values_list(
-            "institution_id", "starts_on", "ends_on"
-        ):
-            self.contracts[institution_id].append(rules.Period(starts_on, ends_on))
-        self.staff_ids: dict[UUID, int] = {}
-        contracts: dict[tuple[int, UUID], list[rules.StaffPeriod]] = defaultdict(list)
-        labels: dict[UUID, str] = {}
-        for row in StaffContract.objects.filter(institution__in=institutions, staff__uid__in=staff_uids).select_related(
-            "staff"
-        ):
-            self.staff_ids[row.staff.uid] = row.staff_id
-            labels[row.staff.uid] = str(row.staff)
-            contracts[row.institution_id, row.staff.uid].append(
-                rules.StaffPeriod(row.starts_on, row.ends_on, row.may_medicate, row.may_counsel)
-            )
-        self.staff: dict[int, dict[UUID, rules.StaffFacts]] = defaultdict(dict)
-        for (institution_id, uid), periods in contracts.items():
-            self.staff[institution_id][uid] = rules.StaffFacts(labels[uid], tuple(periods))
-
-    def _read_months(self, cases: list[Case], entries: list[Entry]) -> None:
-        """The closing moments; a month is opened when its first visit is recorded. Also reads the clock."""
-        pairs = sorted({(case.institution_id, rules.month_of(entry.visit_on)) for case in cases for entry in entries})
-        with connection.cursor() as cursor:
-            cursor.execute(
-                "SELECT institution_id, month, closes_at, programme_now() FROM (SELECT) x"
-                " LEFT JOIN visits_open_months(%s, %s) ON true",
-                [[institution for institution, _ in pairs], [month for _, month in pairs]],
-            )
-            rows = cursor.fetchall()
-        self.moment: datetime = rows[0][3]
-        self.closes_at = {(row[0], row[1]): row[2] for row in rows}
-
-    def same_day(self, case: Case, day: date) -> Visit | None:
-        """The visit in force on that day, if any."""
-        return self.visits.get((case.person_id, case.institution_id, day))
-
-    def facts(self, case: Case, entry: Entry, moment: datetime) -> Facts:
-        """The facts for one entry, to be recorded at `moment`."""
-        same = self.same_day(case, entry.visit_on)
-        return Facts(
-            moment=moment,
-            closes_at=self.closes_at.get((case.institution_id, rules.month_of(entry.visit_on))),
-            birth_on=case.person.birth_on,
-            sex=case.person.sex,
-            contracts=self.contracts[case.institution_id],
-            staff=self.staff[case.institution_id],
-            medicines=self.medicines,
-            baselines=self.baselines[case.pk],
-            services=self.services[case.person_id, case.institution_id],
-            same_day=rules.RecordedVisit(
-                same.uid, same.visit_time, same.cigarettes_per_day, same.co_ppm, same.note, same.pregnant
-            )
-            if same
-            else None,
-        )
-
-    def add(self, visit: Visit, services: Iterable[Service]) -> None:
-        """Let the entries that follow know of this visit."""
-        self.by_uid |= {service.entry_uid: visit for service in services}
-        self.visits[visit.person_id, visit.institution_id, visit.visit_on] = visit
-        self.services[visit.person_id, visit.institution_id] += [
-            rules.RecordedService(visit.uid, visit.visit_on, service.kind) for service in services
-        ]
-
-
-class _Written:
-    """The rows of one accepted entry. They join the visit of the day where there is one."""
-
-    def __init__(self, case: Case, entry: Entry, same_day: Visit | None, staff_ids: dict[UUID, int]) -> None:
-        self.joins = same_day is not None and same_day.pk is not None
-        self.fields = ["visit_on", *entry.kinds]
-        if same_day is None:
-            self.visit = Visit(
-                uid=entry.uid,
-                case_id=case.pk,
-                person_id=case.person_id,
-                institution_id=case.institution_id,
-                visit_on=entry.visit_on,
-            )
-            self.visit.case = case
-        else:
-            self.visit = same_day
-            if self.joins:
-                self.visit.version += 1
-                self.visit.change_reason = "當日另一項服務"
-        for name in _VALUES:
-            value = getattr(entry, name)
-            if value is not None and value is not False and value != "":
-                setattr(self.visit, name, value)
-                self.fields.append(name)
-        self.services = [self._service(kind, entry, staff_ids[uid]) for kind, uid in entry.kinds.items() if uid]
-        self.lines = [
-            MedicationLine(
-                service=service,
-                institution_id=case.institution_id,
-                medicine_id=line.medicine_code,
-                supply_weeks=line.supply_weeks,
-                supply_days=line.days,
-                version=self.visit.version,
-            )
-            for service in self.services
-            if service.kind == MEDICATION and entry.medication
-            for line in entry.medication.lines
-        ]
-
-    def _service(self, kind: str, entry: Entry, staff_id: int) -> Service:
-        visit = self.visit
-        return Service(
-            person_id=visit.person_id,
-            institution_id=visit.institution_id,
-            visit_on=visit.visit_on,
-            kind=kind,
-            staff_id=staff_id,
-            counselling_mode=entry.counselling.mode if entry.counselling and kind != MEDICATION else "",
-            spacing_days=policy_on(visit.visit_on, "visit_spacing_days"),
-            entry_uid=entry.uid,
-            version=visit.version,
-        )
-
-
-_JOINED = [*_VALUES, "version", "change_reason", "changed_at"]
-
-
-def _insert(new: list[_Written]) -> None:
-    if not new:
-        return
-    made = list({id(written.visit): written.visit for written in new if written.visit.pk is None}.values())
-    Visit.objects.bulk_create(made)
-    for written in new:
-        if written.joins:
-            written.visit.save(update_fields=_JOINED)
-    services = [service for written in new for service in written.services]
-    for written in new:
-        for service in written.services:
-            service.visit_id = written.visit.pk
-    Service.objects.bulk_create(services)
-    lines = [line for written in new for line in written.lines]
-    for line in lines:
-        line.service_id = line.service.pk
-        line.visit_id = line.service.visit_id
-    MedicationLine.objects.bulk_create(lines)
-    journal.record(
-        Permission.VISIT_RECORD,
-        record_type="visit",
-        uids=[written.visit.uid for written in new],
-        version=new[0].visit.version if len(new) == 1 else None,
-        fields=sorted({name for written in new for name in written.fields}),
     )
 
 

@@ -113,14 +113,15 @@ def _load(url: str, institutions: int, people: int, cases: int) -> None:
 
 def session(account_id: int) -> str:
     """The session cookie of an account that is signed in: the row that signing in leaves (Django as owner)."""
+    from django.conf import settings
     from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
-    from django.contrib.sessions.backends.db import SessionStore
 
     from quitledger.accounts.models import User
+    from quitledger.accounts.sessions import SessionStore
 
     store = SessionStore()
     store[SESSION_KEY] = str(account_id)
-    store[BACKEND_SESSION_KEY] = "allauth.account.auth_backends.AuthenticationBackend"
+    store[BACKEND_SESSION_KEY] = settings.AUTHENTICATION_BACKENDS[0]
     store[HASH_SESSION_KEY] = User.objects.get(pk=account_id).get_session_auth_hash()
     store.create()
     assert store.session_key

@@ -11,11 +11,11 @@ import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from quitledger.ops.postgres import Cluster
-from tests import world
 from tests.conftest import Database, connect_django
 
 from .find_browser import browser_path
 from .served import Site
+from .signing_in import sign_in
 from .watched import Watch
 
 ARGUMENTS = [
@@ -97,12 +97,3 @@ def signed_in_as(visitor: Callable[..., Page], sessions: dict[str, object]) -> S
         return visitor(storage_state=sessions[username], **options)
 
     return open_page
-
-
-def sign_in(page: Page, username: str, password: str = world.PASSWORD) -> None:
-    """Fill in the sign-in page."""
-    page.goto("/accounts/login")
-    page.get_by_label("帳號", exact=True).fill(username)
-    page.get_by_label("密碼", exact=True).fill(password)
-    page.get_by_role("button", name="登入", exact=True).click()
-    page.wait_for_load_state()

@@ -75,7 +75,7 @@ class Site:
         end = time.monotonic() + time_limit
         while time.monotonic() < end and self.process.poll() is None:
             try:
-                with urlopen(f"http://127.0.0.1:{self.port}/healthz", timeout=5) as answer:  # noqa: S310
+                with urlopen(f"http://127.0.0.1:{self.port}/healthz", timeout=5) as answer:
                     return bool(answer.read() == b"ok\n")
             except (URLError, ConnectionError, TimeoutError):
                 time.sleep(0.05)

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from http.cookies import SimpleCookie
 from typing import Any
 from urllib.parse import quote_plus
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 from django.conf import settings
@@ -95,12 +95,19 @@ def journaled() -> Iterator[list[Entry]]:
     entries += journal_since(before[-1].id if before else 0)
 
 
-def visit_fields(uid: UUID | str, **changes: Any) -> dict[str, Any]:
-    """The form of a visit as the page sends it: both services today; a change to None leaves the field out."""
+def staff_uids(*names: str) -> list[UUID]:
+    """The uids of staff members, read in a scope that sees all."""
     with scoped(world.SYSTEM):
-        physician, counsellor = world.staff("示範丑").uid, world.staff("示範子").uid
+        return [world.staff(name).uid for name in names]
+
+
+def visit_fields(
+    form_uid: UUID | str, /, *, staff: tuple[str, str] = ("示範丑", "示範子"), **changes: Any
+) -> dict[str, Any]:
+    """The form of a visit as the page sends it: both services today; a change to None leaves the field out."""
+    physician, counsellor = staff_uids(*staff)
     fields: dict[str, Any] = {
-        "uid": uid, "visit_on": "114/4/1", "visit_time": "", "services": ["medication", "counselling"],
+        "uid": form_uid, "visit_on": "114/4/1", "visit_time": "", "services": ["medication", "counselling"],
         "lines-TOTAL_FORMS": "1", "lines-INITIAL_FORMS": "0", "lines-MIN_NUM_FORMS": "1", "lines-MAX_NUM_FORMS": "6",
         "lines-0-medicine": world.PATCH, "lines-0-supply_weeks": "2", "lines-0-supply_days": "",
         "medication_staff": physician, "counselling_staff": counsellor, "counselling_mode": "in_person",
@@ -112,3 +119,11 @@ def visit_fields(uid: UUID | str, **changes: Any) -> dict[str, Any]:
 def visit_page(name: str = "示範甲", institution_code: str = world.CLINIC) -> str:
     """The address at which a visit of a person is recorded."""
     return f"/cases/{world.uid(f'case {name} {institution_code}')}/visits/new"
+
+
+def record(browser: Browser, name: str = "示範甲", institution_code: str = world.CLINIC, **changes: Any) -> UUID:
+    """Record a visit of a person by the page; its uid."""
+    uid = uuid4()
+    answer = browser.send(visit_page(name, institution_code), visit_fields(uid, **changes))
+    assert answer.status_code == 302, answer.text
+    return uid

@@ -1,7 +1,7 @@
 """Every address × everybody × GET and POST, against one table of who may."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 from uuid import uuid4
 
@@ -11,6 +11,7 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from quitledger.accounts.permissions import Permission
 from quitledger.accounts.scope import scoped
 from quitledger.portal.permissions import Access
+from quitledger.portal.transactions import SESSION_INSTITUTION
 
 from .. import world
 from .conftest import Browser, visit_fields, visit_page
@@ -18,21 +19,33 @@ from .conftest import Browser, visit_fields, visit_page
 CASE = {"uid": world.uid(f"case 示範甲 {world.CLINIC}")}
 VISIT = {"uid": world.uid("visit of the walk")}
 PASSKEY = {"pk": 1}
+RULE = {"name": "visit_spacing_days"}
 
-INSTITUTION = {"recorder", "colleague", "supervisor"}
-ELSEWHERE = {"stranger"}
+CLINIC = {"recorder", "colleague", "supervisor"}
+STRANGER = {"stranger"}  # the same roles, at another institution
 DESK = {"desk_officer", "desk_supervisor"}
-OUTSIDE = {"nowhere", "analyst", "administrator"}
-EVERYBODY = INSTITUTION | ELSEWHERE | DESK | OUTSIDE
+EVERYBODY = CLINIC | STRANGER | DESK | {"nowhere", "analyst", "administrator"}
+MAY: dict[Access | Permission, set[str]] = {
+    Access.PUBLIC: EVERYBODY,
+    Access.SIGNED_IN: EVERYBODY,
+    Permission.CASE_READ: CLINIC | STRANGER | DESK,
+    Permission.CASE_REGISTER: CLINIC | STRANGER,
+    Permission.IDENTITY_SHOW: CLINIC | STRANGER | DESK,
+    Permission.BASELINE_RECORD: CLINIC | STRANGER,
+    Permission.VISIT_READ: CLINIC | STRANGER | DESK,
+    Permission.VISIT_RECORD: CLINIC | STRANGER,
+    Permission.VISIT_DOWNLOAD: CLINIC | STRANGER | DESK,
+    Permission.WINDOW_EXTEND: {"desk_supervisor"},
+}
 
-# address → (what it needs, its arguments, answers to GET, answers to POST of whoever may: a POST with no fields)
+# address: what it needs, its arguments, the answers to GET and to a POST without fields of somebody who may
 TABLE: dict[str, tuple[Access | Permission, dict[str, Any], set[int], set[int]]] = {
-    "home": (Access.SIGNED_IN, {}, {200}, {405}),
+    "home": (Access.SIGNED_IN, {}, {200}, {200, 405}),
     "switch_institution": (Access.SIGNED_IN, {}, {200}, {302}),
     "case_find": (Permission.CASE_READ, {}, {200}, {200}),
     "case_register": (Permission.CASE_REGISTER, {}, {200}, {200}),
     "case_show": (Permission.CASE_READ, CASE, {200}, {405}),
-    "case_identity": (Permission.IDENTITY_SHOW, CASE, {405}, {200}),
+    "case_identity": (Permission.IDENTITY_SHOW, CASE, {302}, {200}),
     "baseline_record": (Permission.BASELINE_RECORD, CASE, {200}, {200}),
     "visit_record": (Permission.VISIT_RECORD, CASE, {200}, {422}),
     "visit_query": (Permission.VISIT_READ, {}, {200}, {302}),
@@ -40,11 +53,32 @@ TABLE: dict[str, tuple[Access | Permission, dict[str, Any], set[int], set[int]]]
     "visit_download": (Permission.VISIT_DOWNLOAD, {"file_format": "json"}, {200}, {405}),
     "window_list": (Access.SIGNED_IN, {}, {200}, {405}),
     "window_extend": (Permission.WINDOW_EXTEND, {}, {200}, {200}),
-    "policy_list": (Access.PUBLIC, {}, {200}, {405}),
-    "policy_show": (Access.PUBLIC, {"name": "visit_spacing_days"}, {200}, {405}),
-    "help_connection": (Access.PUBLIC, {}, {200}, {405}),
-    "healthz": (Access.PUBLIC, {}, {200}, {405}),
+    "policy_list": (Access.PUBLIC, {}, {200}, {200, 405}),
+    "policy_show": (Access.PUBLIC, RULE, {200}, {200, 405}),
+    "help_connection": (Access.PUBLIC, {}, {200}, {200, 405}),
+    "healthz": (Access.PUBLIC, {}, {200}, {200, 405}),
+    # signing in: who is signed in already is led away from it
+    "account_login": (Access.PUBLIC, {}, {302}, {302}),
+    "mfa_login_webauthn": (Access.PUBLIC, {}, {302}, {302}),
+    "mfa_authenticate": (Access.PUBLIC, {}, {302}, {302}),
+    "account_inactive": (Access.PUBLIC, {}, {200}, {405}),
+    "account_logout": (Access.PUBLIC, {}, {200}, {302}),
+    # means to sign in: where none is there, 404; before one is changed the password is asked for once more
+    "account_reauthenticate": (Access.SIGNED_IN, {}, {200}, {422}),
+    "mfa_reauthenticate": (Access.SIGNED_IN, {}, {302}, {302}),
+    "mfa_reauthenticate_webauthn": (Access.SIGNED_IN, {}, {302}, {302}),
+    "account_change_password": (Access.SIGNED_IN, {}, {200}, {422}),
+    "mfa_index": (Access.SIGNED_IN, {}, {200}, {405}),
+    "mfa_activate_totp": (Access.SIGNED_IN, {}, {302}, {302}),
+    "mfa_deactivate_totp": (Access.SIGNED_IN, {}, {404}, {404}),
+    "mfa_view_recovery_codes": (Access.SIGNED_IN, {}, {404}, {405}),
+    "mfa_generate_recovery_codes": (Access.SIGNED_IN, {}, {302}, {302}),
+    "mfa_list_webauthn": (Access.SIGNED_IN, {}, {200}, {405}),
+    "mfa_add_webauthn": (Access.SIGNED_IN, {}, {302}, {302}),
+    "mfa_edit_webauthn": (Access.SIGNED_IN, PASSKEY, {302}, {302}),
+    "mfa_remove_webauthn": (Access.SIGNED_IN, PASSKEY, {302}, {302}),
 }
+NOBODY = {"account_login": [{200}, {422}], "account_logout": [{302}, {302}]}  # what differs for nobody signed in
 
 
 def patterns(resolver: URLResolver | None = None) -> Iterator[URLPattern]:
@@ -55,19 +89,110 @@ def patterns(resolver: URLResolver | None = None) -> Iterator[URLPattern]:
             yield pattern
 
 
+def answers(browser: Browser, name: str, arguments: dict[str, Any]) -> list[tuple[str, Any]]:
+    """What GET and POST are answered with, each as if the other had not been."""
+    found = []
+    for method in ("GET", "POST"):
+        with browser.undone():
+            found.append((method, browser.send(reverse(name, kwargs=arguments), {}, method)))
+    return found
+
+
 @pytest.fixture
-def world_with_a_visit(browse: Callable[..., Browser]) -> None:
-    answer = browse("recorder").send(visit_page(), visit_fields(VISIT["uid"]))
-    assert answer.status_code == 302
+def visit(browse: Any) -> None:
+    """The visit of the walk, at the clinic."""
+    assert browse("recorder").send(visit_page(), visit_fields(VISIT["uid"])).status_code == 302
 
 
-def test_show(world_with_a_visit, browse):
-    for user in ["anonymous", *sorted(EVERYBODY), "both"]:
-        b = browse(user)
-        for p in patterns():
-            kw = TABLE[p.name][1] if p.name in TABLE else ({"pk": 1} if "pk" in str(p.pattern) else {})
-            out = []
-            for m in ("GET", "POST"):
-                with b.undone():
-                    out.append(b.send(reverse(p.name, kwargs=kw), {}, m).status_code)
-            print(user, p.name, p.callback.needs, out)
+def test_every_address_stands_in_the_table_with_what_its_view_says_it_needs() -> None:
+    assert {p.name: getattr(p.callback, "needs", None) for p in patterns()} == {
+        name: needs for name, (needs, *_) in TABLE.items()
+    }
+
+
+def test_nobody_signed_in_is_led_to_the_sign_in_or_told_that_nothing_was_kept(visit: None, browse: Any) -> None:
+    browser, wrong = browse(), []
+    for name, (needs, arguments, *allowed) in TABLE.items():
+        for (method, answer), fine in zip(answers(browser, name, arguments), NOBODY.get(name, allowed), strict=True):
+            if needs is Access.PUBLIC:
+                right = answer.status_code in fine
+            elif method == "GET":
+                sign_in = f"{reverse('account_login')}?next={reverse(name, kwargs=arguments)}"
+                right = answer.status_code == 302 and answer["Location"] == sign_in
+            else:
+                right = answer.status_code == 403 and "這次送出的內容沒有存入" in answer.text
+            if not right:
+                wrong.append((name, method, answer.status_code))
+    assert wrong == []
+
+
+@pytest.mark.parametrize("username", sorted(EVERYBODY))
+def test_whoever_is_signed_in_sees_what_the_table_says_and_nothing_of_others(
+    username: str, visit: None, browse: Any
+) -> None:
+    browser, wrong = browse(username), []
+    for name, (needs, arguments, *allowed) in TABLE.items():
+        for (method, answer), fine in zip(answers(browser, name, arguments), allowed, strict=True):
+            if username not in MAY[needs]:
+                expected = {403}
+            elif username in STRANGER and "uid" in arguments and fine != {405}:
+                expected = {404}
+            else:
+                expected = fine
+            if answer.status_code not in expected:
+                wrong.append((name, method, answer.status_code))
+    assert wrong == []
+
+
+def test_what_others_have_is_answered_like_what_nobody_has(visit: None, browse: Any) -> None:
+    browser = browse("stranger")
+    for name, theirs in (("case_show", CASE), ("visit_record", CASE), ("visit_show", VISIT)):
+        pages = [browser.get(reverse(name, kwargs=arguments)) for arguments in (theirs, {"uid": uuid4()})]
+        assert [page.status_code for page in pages] == [404, 404]
+        first, second = (re.sub(r'name="csrfmiddlewaretoken" value="\w+"|\d\d:\d\d', "", page.text) for page in pages)
+        assert first == second
+
+
+# --- which institution ------------------------------------------------------------------------------------------------
+
+
+def here(browser: Browser) -> str:
+    """The institution code in the header."""
+    found = re.search(r"<b>[^<]+</b> (\d{10})", browser.get("/").text)
+    return found[1] if found else ""
+
+
+def test_whoever_works_at_two_places_sees_one_at_a_time(browse: Any) -> None:
+    browser = browse("both")
+    ours, theirs = (f"/cases/{world.uid(f'case 示範甲 {code}')}" for code in (world.CLINIC, world.PHARMACY))
+    assert here(browser) == world.CLINIC
+    assert [browser.get(url).status_code for url in (ours, theirs)] == [200, 404]
+    browser.send("/institution", {"institution": world.PHARMACY})
+    assert here(browser) == world.PHARMACY
+    assert [browser.get(url).status_code for url in (ours, theirs)] == [404, 200]
+
+
+@pytest.mark.parametrize("asked", [world.HOSPITAL, "1234567890", "", "\x00", "𠮷"])
+def test_nobody_switches_to_a_place_that_is_not_his(asked: str, browse: Any) -> None:
+    browser = browse("both")
+    assert browser.send("/institution", {"institution": asked})["Location"] == "/institution"
+    assert "您今天在這個機構沒有職務" in browser.get("/institution").text
+    assert here(browser) == world.CLINIC
+
+
+def test_a_session_that_names_another_institution_is_not_believed(browse: Any) -> None:
+    with scoped(world.SYSTEM):
+        hospital = world.institution_id(world.HOSPITAL)
+    browser = browse("recorder")
+    session = browser.session
+    session[SESSION_INSTITUTION] = hospital
+    session.save()
+    assert here(browser) == world.CLINIC
+
+
+def test_a_closed_account_is_signed_out_at_its_next_request(committed: Any, owner: Any) -> None:
+    browser = Browser("recorder")
+    assert browser.get("/").status_code == 200
+    owner.execute("UPDATE accounts_user SET is_active = false WHERE username = 'recorder'")
+    assert browser.get("/").status_code == 302
+    assert browser.send("/cases/find", {"q": "示範甲"}).status_code == 403

@@ -23,10 +23,12 @@ CREATE TRIGGER keep_purpose BEFORE UPDATE OF purpose ON audit_database
 CREATE TRIGGER keep_row BEFORE DELETE OR TRUNCATE ON audit_database
   FOR EACH STATEMENT EXECUTE FUNCTION audit_database_keep_purpose();
 
--- The one clock for rules. BEGIN ATOMIC binds the table's name now: a caller's temporary table of the same name is not
--- the clock.
+-- The one clock for rules. Shifted in UTC: there a day has 24 hours, whatever the session's time zone. BEGIN ATOMIC binds
+-- the table's name now: a caller's temporary table of the same name is not the clock.
 CREATE FUNCTION programme_now() RETURNS timestamptz LANGUAGE sql VOLATILE PARALLEL RESTRICTED
-  BEGIN ATOMIC SELECT clock_timestamp() + clock_offset FROM audit_database; END;
+  BEGIN ATOMIC
+    SELECT (clock_timestamp() AT TIME ZONE 'UTC' + clock_offset) AT TIME ZONE 'UTC' FROM audit_database;
+  END;
 CREATE FUNCTION programme_today() RETURNS date LANGUAGE sql VOLATILE PARALLEL RESTRICTED
   BEGIN ATOMIC SELECT (programme_now() AT TIME ZONE 'Asia/Taipei')::date; END;
 

@@ -11,7 +11,7 @@ DECLARE
   today date;
   v_agency_role text;
 BEGIN
-  SELECT clock_timestamp() + d.clock_offset, d.purpose, d.clock_offset <> '0'
+  SELECT programme_now(), d.purpose, d.clock_offset <> '0'
     INTO moment, purpose, shifted FROM audit_database d;
   today := (moment AT TIME ZONE 'Asia/Taipei')::date;
   scope := -1; role := ''; places := 0;

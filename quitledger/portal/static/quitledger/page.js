@@ -10,6 +10,15 @@
     if (form) form.requestSubmit();
   });
 
+  /* The browsers' own key for an access key differs (Alt, Alt+Shift, Ctrl+Option); the page promises Alt. */
+  document.addEventListener("keydown", (event) => {
+    if (!event.altKey || event.ctrlKey || event.metaKey || !event.code?.startsWith("Key")) return;
+    const button = document.querySelector(`button[accesskey=${event.code.slice(3).toLowerCase()}]`);
+    if (!button) return;
+    event.preventDefault();
+    button.click();
+  });
+
   /* A form is sent once. The button stays focusable; coming back to the page, or waiting in vain, frees it again. */
   const buttonsOf = (form) => form.querySelectorAll("button:not([type=button])");
   const free = (form) => {

@@ -1,0 +1,102 @@
+"""The rows of accepted entries, and the statements that write them: together, whatever their number."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from django.db import connection
+from django.db.models import Model
+
+from quitledger.accounts.permissions import Permission
+from quitledger.accounts.scope import pipelined
+from quitledger.audit import journal
+from quitledger.cases.models import Case
+from quitledger.policy import policy_on
+
+from .known import Known
+from .models import MedicationLine, Service, Visit
+from .rules import MEDICATION, Entry
+
+VALUES = ("visit_time", "pregnant", "cigarettes_per_day", "co_ppm", "note")  # of a visit, besides day and services
+
+
+class Written:
+    """The rows of one accepted entry, with their keys. They join the visit of the day where there is one."""
+
+    def __init__(self, case: Case, entry: Entry, known: Known) -> None:
+        same_day = known.same_day(case, entry.visit_on)
+        self.joins = same_day is not None and not same_day._state.adding
+        self.fields = ["visit_on", *entry.kinds]
+        self.visit = same_day or Visit(
+            id=known.next_id(Visit), uid=entry.uid, case_id=case.pk, person_id=case.person_id,
+            institution_id=case.institution_id, visit_on=entry.visit_on,
+        )  # fmt: skip
+        if self.joins:
+            self.visit.version += 1
+            self.visit.change_reason = "當日另一項服務"
+        for name in VALUES:
+            value = getattr(entry, name)
+            if value is not None and value is not False and value != "":
+                setattr(self.visit, name, value)
+                self.fields.append(name)
+        self.services = [self._service(kind, entry, uid, known) for kind, uid in entry.kinds.items() if uid]
+        self.lines = [
+            MedicationLine(
+                id=known.next_id(MedicationLine), service_id=service.pk, visit_id=self.visit.pk,
+                institution_id=case.institution_id, medicine_id=line.medicine_code, supply_weeks=line.supply_weeks,
+                supply_days=line.days, version=self.visit.version,
+            )
+            for service in self.services if service.kind == MEDICATION and entry.medication
+            for line in entry.medication.lines
+        ]  # fmt: skip
+
+    def _service(self, kind: str, entry: Entry, staff_uid: UUID, known: Known) -> Service:
+        visit = self.visit
+        return Service(
+            id=known.next_id(Service), visit_id=visit.pk, person_id=visit.person_id, institution_id=visit.institution_id,
+            visit_on=visit.visit_on, kind=kind, staff_id=known.staff_ids[staff_uid],
+            counselling_mode=entry.counselling.mode if entry.counselling and kind != MEDICATION else "",
+            spacing_days=policy_on(visit.visit_on, "visit_spacing_days"), entry_uid=entry.uid, version=visit.version,
+        )  # fmt: skip
+
+
+_JOINED = [*VALUES, "version", "change_reason", "changed_at"]
+
+
+def insert(new: Sequence[Written]) -> None:
+    """Write the rows and their entry in the journal. Raises what the database refuses."""
+    if not new:
+        return
+    visits = list({written.visit.pk: written.visit for written in new if written.visit._state.adding}.values())
+    for written in new:
+        if written.joins:
+            written.visit.save(update_fields=_JOINED)
+    with pipelined():
+        _insert(Visit, visits)
+        _insert(Service, [service for written in new for service in written.services])
+        _insert(MedicationLine, [line for written in new for line in written.lines])
+        journal.record(
+            Permission.VISIT_RECORD,
+            record_type="visit",
+            uids=[written.visit.uid for written in new],
+            version=new[0].visit.version if len(new) == 1 else None,
+            fields=sorted({name for written in new for name in written.fields}),
+        )
+    for visit in visits:
+        visit._state.adding = False
+
+
+def _insert(model: type[Model], rows: Sequence[Model]) -> None:
+    """One statement for any number of rows, all values of which are known; the same text each time, so prepared."""
+    if not rows:
+        return
+    fields = model._meta.concrete_fields
+    table, columns = model._meta.db_table, ", ".join(field.column for field in fields)
+    values: list[dict[str, Any]] = [{field.column: getattr(row, field.attname) for field in fields} for row in rows]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"INSERT INTO {table} ({columns})"  # noqa: S608 - our own words; values are a parameter
+            f" SELECT {columns} FROM jsonb_populate_recordset(NULL::{table}, %s::jsonb)",
+            [json.dumps(values, default=str)],
+        )

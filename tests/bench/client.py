@@ -1,0 +1,108 @@
+"""The clients, in a process of their own: sockets kept open, requests made ready beforehand, nothing parsed but lengths.
+
+As a program it reads one JSON document (port; for each client its session and its requests) and writes one: seconds
+from the first request to the last answer, and each answer's milliseconds, status, address led to and length in bytes.
+"""
+
+import json
+import re
+import socket
+import subprocess
+import sys
+import threading
+import time
+from typing import Any
+
+_TOKEN = re.compile(rb'name="csrfmiddlewaretoken" value="(\w+)"')
+_COOKIE = re.compile(rb"(?mi)^set-cookie: *csrftoken=(\w+)")
+_LENGTH = re.compile(rb"(?mi)^content-length: *(\d+)")
+_LOCATION = re.compile(rb"(?mi)^location: *(\S+)")
+
+
+def clients_sent(port: int, clients: list[dict[str, Any]]) -> dict[str, Any]:
+    """Let a process of clients send all requests: {"session", "requests": [{"path", "body" of a POST}]} for each."""
+    job = json.dumps({"port": port, "clients": clients})
+    done = subprocess.run([sys.executable, "-m", __name__], input=job, stdout=subprocess.PIPE, check=True, text=True)
+    result: dict[str, Any] = json.loads(done.stdout)
+    return result
+
+
+def percentiles(milliseconds: list[float]) -> dict[str, float]:
+    """p50, p95, p99 and the longest, in milliseconds."""
+    ordered = sorted(milliseconds)
+    shares = {"p50": 0.5, "p95": 0.95, "p99": 0.99, "max": 1}
+    return {name: round(ordered[min(int(len(ordered) * share), len(ordered) - 1)], 2) for name, share in shares.items()}
+
+
+class Client:
+    """One browser: one connection, one session, one request after the other."""
+
+    def __init__(self, port: int, session: str, requests: list[dict[str, str]]) -> None:
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout=60)
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.host, self.cookies, token = f"127.0.0.1:{port}", f"sessionid={session}", ""
+        first = next((request["path"] for request in requests if "body" in request), None)
+        if first:  # a form is opened before it is sent: its hidden token, and the cookie that goes with it
+            head, page = self.send(self._bytes({"path": first}))
+            if (form := _TOKEN.search(page)) and (cookie := _COOKIE.search(head)):
+                token = f"&csrfmiddlewaretoken={form[1].decode()}"
+                self.cookies += f"; csrftoken={cookie[1].decode()}"
+        self.requests = [self._bytes(request, token) for request in requests]
+        self.answers: list[dict[str, Any]] = []
+
+    def _bytes(self, request: dict[str, str], token: str = "") -> bytes:
+        method = "POST" if "body" in request else "GET"
+        head = f"{method} {request['path']} HTTP/1.1\r\nHost: {self.host}\r\nCookie: {self.cookies}\r\n"
+        if method == "GET":
+            return f"{head}\r\n".encode()
+        body = f"{request['body']}{token}"
+        head += f"Origin: http://{self.host}\r\nContent-Type: application/x-www-form-urlencoded\r\n"
+        return f"{head}Content-Length: {len(body)}\r\n\r\n{body}".encode()
+
+    def send(self, request: bytes) -> tuple[bytes, bytes]:
+        """Head and body of the answer."""
+        self.socket.sendall(request)
+        received = b""
+        while b"\r\n\r\n" not in received:
+            received += self._receive()
+        head, _, body = received.partition(b"\r\n\r\n")
+        length = _LENGTH.search(head)
+        while len(body) < int(length[1] if length else 0):
+            body += self._receive()
+        return head, body
+
+    def _receive(self) -> bytes:
+        part = self.socket.recv(1 << 18)
+        if not part:
+            raise ConnectionError("the server hung up")
+        return part
+
+    def run(self) -> None:
+        """Send all requests, one after the other, and note the answers."""
+        for request in self.requests:
+            begin = time.perf_counter()
+            head, body = self.send(request)
+            milliseconds = (time.perf_counter() - begin) * 1000
+            location = _LOCATION.search(head)
+            self.answers.append({
+                "milliseconds": milliseconds, "status": int(head[9:12]), "length": len(body),
+                "location": location[1].decode() if location else "",
+            })  # fmt: skip
+
+
+def run(port: int, clients: list[dict[str, Any]]) -> dict[str, Any]:
+    """All clients at once, a thread each."""
+    browsers = [Client(port, **client) for client in clients]
+    threads = [threading.Thread(target=browser.run) for browser in browsers]
+    begin, cpu = time.perf_counter(), time.process_time()
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    seconds, cpu = time.perf_counter() - begin, time.process_time() - cpu
+    answers = [answer for browser in browsers for answer in browser.answers]
+    return {"seconds": seconds, "client_cpu_seconds": cpu, "answers": answers}
+
+
+if __name__ == "__main__":
+    json.dump(run(**json.load(sys.stdin)), sys.stdout)

@@ -1,0 +1,116 @@
+"""What is there before a browser test begins: people, visits, accounts, extensions, written as the owner through the services."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import date, datetime, timedelta
+from datetime import time as clock
+from decimal import Decimal
+from uuid import uuid4
+
+from allauth.mfa.totp.internal.auth import TOTP, format_hotp_value, generate_totp_secret, hotp_value
+from django.db import connections
+
+from quitledger.accounts.actors import SYSTEM, Actor
+from quitledger.accounts.models import User
+from quitledger.accounts.permissions import Role
+from quitledger.accounts.scope import scoped
+from quitledger.accounts.services import add_account
+from quitledger.cases.identity import make_up
+from quitledger.cases.models import Case
+from quitledger.cases.services import BaselineEntry, Registration, record_baseline, register_case
+from quitledger.institutions.services import add_membership
+from quitledger.policy import TAIPEI
+from quitledger.visits import rules
+from quitledger.visits.models import Visit
+from quitledger.visits.services import record_visits
+from tests import world
+from tests.conftest import connect_django
+
+from .served import Site
+
+CODE_LASTS = 30  # seconds: TOTP_PERIOD
+
+
+@contextmanager
+def the_owner(site: Site) -> Iterator[None]:
+    """A committed transaction of the owner of the site's database."""
+    if connections.settings["default"]["NAME"] != site.database.name:
+        connect_django(site.database.owner_url)
+    with scoped(SYSTEM):
+        yield
+
+
+def _at(institution_code: str) -> Actor:
+    return Actor(None, world.institution_id(institution_code), None, system=True)
+
+
+def a_person(
+    site: Site, name: str, serial: int, *, birth_on: date = date(1980, 2, 3), sex: str = "male", ftnd: bool = True,
+    chart_no: str = "", institution_code: str = world.CLINIC,
+) -> Case:  # fmt: skip
+    """Somebody registered two months ago, with an intake of twenty days ago unless `ftnd` is False."""
+    with the_owner(site):
+        by = _at(institution_code)
+        entry = Registration(
+            uuid4(), "national_id", make_up(serial), "", birth_on, sex, name, chart_no or f"T-{serial:04}"
+        )
+        case = register_case(entry, today=world.TODAY - timedelta(days=60), made_up_allowed=True, by=by)
+        case = Case.objects.select_related("person").get(pk=case.pk)
+        if ftnd:
+            intake = BaselineEntry(
+                uuid4(), world.TODAY - timedelta(days=20), world.FTND, 20, 24, Decimal("68.5"),
+                pregnant=False, insured=True,
+            )  # fmt: skip
+            record_baseline(case=case, entry=intake, today=world.TODAY, by=by)
+        return case
+
+
+def a_visit(site: Site, case: Case, day: date, **changes: object) -> Visit:
+    """A visit of `case` on `day`, recorded that evening; both services unless `changes` says otherwise."""
+    with the_owner(site):
+        both = {
+            "medication": rules.Medication(world.staff("示範丑").uid, (rules.Line(world.PATCH, 2),)),
+            "counselling": rules.Counselling(world.staff("示範子").uid),
+        }
+        entry = replace(rules.Entry(uuid4(), day, cigarettes_per_day=9, co_ppm=12), **{**both, **changes})
+        evening = min(datetime.combine(day, clock(18, 5), TAIPEI), world.NOW)
+        (outcome,) = record_visits([(case, entry)], by=_at(world.CLINIC), recorded_at=[evening])
+        assert outcome.visit, outcome.problems
+        return outcome.visit
+
+
+def visits_of(site: Site, case: Case) -> list[date]:
+    """The days of the visits that the database holds of `case`."""
+    with the_owner(site):
+        return list(Visit.objects.filter(case=case).order_by("visit_on").values_list("visit_on", flat=True))
+
+
+def an_account(site: Site, username: str, *, totp_secret: str = "") -> None:
+    """A recorder of the clinic, with an authenticator app whose key is `totp_secret` if one is given."""
+    with the_owner(site):
+        user = add_account(username=username, display_name="示範申", password=world.PASSWORD, by=SYSTEM)
+        add_membership(
+            user=user, institution=world.institution(), role=Role.RECORDER, starts_on=world.FIRST_DAY, by=SYSTEM
+        )
+        if totp_secret:
+            TOTP.activate(User.objects.get(pk=user.pk), totp_secret)
+
+
+def forgotten_attempts(site: Site) -> None:
+    """Time has passed: no failed sign-in is counted any more."""
+    with site.database.owner() as connection:
+        connection.execute("DELETE FROM accounts_attempt")
+
+
+def a_secret() -> str:
+    """A new key for an authenticator app."""
+    return generate_totp_secret()
+
+
+def code_of(secret: str) -> str:
+    """What an authenticator app with this key shows now; waits for the next code where this one is about to end."""
+    if time.time() % CODE_LASTS > CODE_LASTS - 5:
+        time.sleep(6)
+    return format_hotp_value(hotp_value(secret, int(time.time()) // CODE_LASTS))

@@ -1,0 +1,114 @@
+"""Reading a page as its readers do: its words, its outline, where the focus is, what axe-core says."""
+
+import re
+
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page
+
+_AXE = Axe()
+_TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+
+# Words that stay Latin on a Chinese page: names of things that have no other.
+LATIN = {
+    "Quitledger", "Fagerström", "CSV", "ODS", "ppm", "VPN", "QR", "Code", "PIN", "App", "Cookie", "Proxy", "JavaScript",
+    "Google", "Microsoft", "Authenticator",
+}  # fmt: skip
+_LATIN_WORD = re.compile(r"[A-Za-zÀ-ɏ][A-Za-zÀ-ɏ'’-]*")
+_DATA = re.compile(r"[A-Z0-9]{3}\*+[0-9]+|\bT-[0-9]{4}\b")  # masked identity numbers, chart numbers of the world
+
+_TEXTS = """() => {
+  const texts = [document.title];
+  const walk = document.createTreeWalker(document.documentElement, NodeFilter.SHOW_TEXT);
+  while (walk.nextNode()) {
+    if (!walk.currentNode.parentElement.closest("script, style, noscript, code, kbd")) texts.push(walk.currentNode.nodeValue);
+  }
+  for (const element of document.querySelectorAll("*")) {
+    for (const name of ["alt", "title", "placeholder", "aria-label", "aria-description", "data-label", "content"]) {
+      if (element.hasAttribute(name) && element.name !== "viewport") texts.push(element.getAttribute(name));
+    }
+  }
+  return texts.map((text) => text.trim()).filter(Boolean);
+}"""
+
+_OUTLINE = """() => {
+  const shown = (element) => element.checkVisibility() && !element.closest("[aria-hidden=true]");
+  const controls = [...document.querySelectorAll("input:not([type=hidden]), select, textarea")];
+  const ids = [...document.querySelectorAll("[id]")].map((element) => element.id);
+  return {
+    language: document.documentElement.lang,
+    headings: [...document.querySelectorAll("h1")].filter(shown).length,
+    titles: document.querySelectorAll("head > title").length,
+    unlabelled: controls.filter((c) => !c.labels.length && !c.ariaLabel).map((c) => c.outerHTML),
+    twice: ids.filter((id, place) => ids.indexOf(id) !== place),
+    described: [...document.querySelectorAll("[aria-describedby], [aria-labelledby]")].flatMap((element) =>
+      `${element.getAttribute("aria-describedby") || ""} ${element.getAttribute("aria-labelledby") || ""}`
+        .split(" ").filter((id) => id && !document.getElementById(id))),
+    strip: document.querySelector("aside.demo")?.innerText || "",
+    foot: document.querySelector("footer")?.innerText || "",
+  };
+}"""
+
+# After a key was pressed, a focus set by script counts as one by keyboard.
+_UNSEEN_FOCUS = """() => {
+  const all = document.querySelectorAll("a[href], button, input:not([type=hidden]), select, textarea, [tabindex='0']");
+  return [...all].filter((element) => {
+    if (element.tabIndex < 0 || !element.checkVisibility()) return false;
+    element.focus();
+    const style = getComputedStyle(element);
+    return document.activeElement !== element || style.outlineStyle === "none" || parseFloat(style.outlineWidth) < 2;
+  }).map((element) => element.outerHTML.slice(0, 200));
+}"""
+
+_TOO_WIDE = """() => {
+  const width = document.documentElement.clientWidth;
+  if (document.documentElement.scrollWidth <= width) return [];
+  return [...document.body.querySelectorAll("*")].filter((e) => e.getBoundingClientRect().right > width + 1)
+    .map((element) => element.outerHTML.slice(0, 120));
+}"""
+
+
+def axe_findings(page: Page) -> list[str]:
+    """What axe-core finds: the rule, the element, what is wrong with it."""
+    found = _AXE.run(page, options={"resultTypes": ["violations"], "runOnly": {"type": "tag", "values": _TAGS}})
+    return [
+        f"{rule['id']} {' '.join(map(str, node['target']))}: {node['failureSummary']}"
+        for rule in found.response["violations"]
+        for node in rule["nodes"]
+    ]
+
+
+def texts(page: Page) -> list[str]:
+    """Every text of the page, shown or read aloud: text nodes, title, labels; not keys and code."""
+    found: list[str] = page.evaluate(_TEXTS)
+    return found
+
+
+def latin_words(page: Page, *, data: tuple[str, ...] = ()) -> list[str]:
+    """Texts with words in Latin letters that are neither in LATIN nor part of somebody's `data`."""
+    found = []
+    for text in texts(page):
+        rest = _DATA.sub("", text)
+        for own in data:
+            rest = rest.replace(own, "")
+        if any(word not in LATIN for word in _LATIN_WORD.findall(rest)):
+            found.append(text)
+    return found
+
+
+def outline(page: Page) -> dict[str, object]:
+    """Language, number of headings and titles, controls without label, ids used twice or not there, strip, footer."""
+    found: dict[str, object] = page.evaluate(_OUTLINE)
+    return found
+
+
+def unseen_focus(page: Page) -> list[str]:
+    """Whatever can be reached with the keyboard and does not show that it has the focus."""
+    page.keyboard.press("Tab")
+    found: list[str] = page.evaluate(_UNSEEN_FOCUS)
+    return found
+
+
+def too_wide(page: Page) -> list[str]:
+    """Elements that make the whole page scroll sideways."""
+    found: list[str] = page.evaluate(_TOO_WIDE)
+    return found

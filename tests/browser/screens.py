@@ -1,0 +1,352 @@
+"""Every screen of the site, in its states: how to get there, and who does."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from django.contrib.auth.models import AnonymousUser
+from django.test import RequestFactory
+from django.urls import URLPattern, URLResolver, get_resolver
+from playwright.sync_api import Page
+
+from quitledger.cases.identity import make_up
+from quitledger.policy import TAIPEI
+from quitledger.portal import refusals
+from quitledger.visits.rules import Counselling, Line, Medication
+from quitledger.visits.services import extend_window
+from tests import world
+
+from . import given
+from .served import Site
+
+LONG_NAME = "瑪麗亞・安潔莉卡・羅莎琳達・示範之名很長 Anna-Katharina-Magdalena-Luederscheidt"
+NOBODY = ""  # who is not signed in
+NO_FACTOR, APP, APP_AND_KEY = "with-none", "with-app", "with-both"
+
+
+@dataclass
+class Scene:
+    """The records that the screens show, and the means to get through the doors of sign-in."""
+
+    site: Site
+    paths: dict[str, str] = field(default_factory=dict)
+    secrets: dict[str, str] = field(default_factory=dict)
+
+
+Open = Callable[[Page, Scene], None]
+
+
+@dataclass(frozen=True)
+class Screen:
+    """A screen in one state: the name of its address, the state, whose it is, how it is opened, the answer's status."""
+
+    name: str
+    state: str
+    username: str
+    open: Open
+    status: int = 200
+    typed: str = ""  # an identity number that the reader typed himself
+    data: tuple[str, ...] = ()  # words in Latin letters that are data
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.state}"
+
+
+# --- Ways to a screen -----------------------------------------------------------------------------------------------
+
+
+def at(path: str) -> Open:
+    """Simply the address; {words} in it are paths of the scene."""
+    return lambda page, scene: goto(page, path.format(**scene.paths))
+
+
+def goto(page: Page, path: str) -> None:
+    """Open an address and wait for the page."""
+    page.goto(path)
+
+
+def sent(path: str, button: str, **typed: Any) -> Open:
+    """The address, `typed` into its fields by their names, then the button pressed."""
+
+    def open_(page: Page, scene: Scene) -> None:
+        goto(page, path.format(**scene.paths))
+        fill(page, **typed)
+        page.locator("main").get_by_role("button", name=button).first.click()
+        page.wait_for_load_state()
+
+    return open_
+
+
+def fill(page: Page, **typed: Any) -> None:
+    """Type into the fields of a form by their names; a list or True checks boxes, a choice is chosen."""
+    for name, value in typed.items():
+        control = page.locator(f"main [name={name.replace('__', '-')}]")
+        if isinstance(value, list):
+            for one in value:
+                page.locator(f"main [name={name}][value={one}]").check()
+        elif control.first.evaluate("e => e.tagName") == "SELECT":
+            control.select_option(label=value)
+        else:
+            control.fill(value)
+
+
+def identity_shown(page: Page, scene: Scene) -> None:
+    """The page of a person after 顯示."""
+    goto(page, scene.paths["long"])
+    page.get_by_role("button", name="顯示").click()
+    page.wait_for_url("**/identity")
+
+
+def several_medicines(page: Page, scene: Scene) -> None:
+    """The record page with rows added."""
+    goto(page, f"{scene.paths['long']}/visits/new")
+    for _ in range(2):
+        page.get_by_role("button", name="再加一項藥品").click()
+        page.wait_for_load_state()
+
+
+def second_step(username: str) -> Open:
+    """After the password, before the second factor."""
+
+    def open_(page: Page, scene: Scene) -> None:
+        goto(page, "/accounts/login")
+        fill(page, login=username, password=world.PASSWORD)
+        page.get_by_role("button", name="登入", exact=True).click()
+        page.wait_for_url("**/login/code")
+
+    return open_
+
+
+def second_step_refused(page: Page, scene: Scene) -> None:
+    """A wrong code."""
+    second_step(APP)(page, scene)
+    fill(page, code="12")
+    page.get_by_role("button", name="登入", exact=True).click()
+    page.wait_for_load_state()
+
+
+def without_token(page: Page, scene: Scene) -> None:
+    """A form that is older than the sign-in it was opened with."""
+    goto(page, "/cases/find")
+    page.context.clear_cookies(name="csrftoken")
+    fill(page, q="T-0001")
+    page.locator("main").get_by_role("button", name="找人").click()
+    page.wait_for_load_state()
+
+
+def signed_out_meanwhile(page: Page, scene: Scene) -> None:
+    """A form sent after the sign-in had ended."""
+    goto(page, "/cases/find")
+    page.context.clear_cookies(name="sessionid")
+    fill(page, q="T-0001")
+    page.locator("main").get_by_role("button", name="找人").click()
+    page.wait_for_load_state()
+
+
+def answered(refusal: Callable[[Any], Any]) -> Open:
+    """What cannot be brought about from outside: the answer itself, in place of the home page."""
+
+    def open_(page: Page, scene: Scene) -> None:
+        with given.the_owner(scene.site):
+            request = RequestFactory().get("/")
+            request.user, request.session = AnonymousUser(), {}  # type: ignore[assignment]
+            answer = refusal(request)
+        page.route("**/", lambda route: route.fulfill(body=answer.content, status=200, content_type="text/html"))
+        goto(page, "/")
+
+    return open_
+
+
+def too_many_fields(page: Page, scene: Scene) -> None:
+    """More fields than any page of ours has."""
+    goto(page, "/cases/find")
+    with page.expect_navigation():
+        page.evaluate("""() => {
+          const form = document.querySelector("main form");
+          for (let n = 0; n < 600; n++) form.insertAdjacentHTML("beforeend", `<input type="hidden" name="x${n}">`);
+          form.submit();
+        }""")
+
+
+# --- The list ---------------------------------------------------------------------------------------------------------
+
+WRONG_NUMBER = "A123456788"
+TOO_MUCH = {
+    "visit_on": "114/4/1", "visit_time": "25:00", "services": ["medication", "counselling"],
+    "lines-0-medicine": "尼古丁貼片（示範品項甲）", "lines-0-supply_weeks": "6", "cigarettes_per_day": "二十",
+    "co_ppm": "-1",
+}  # fmt: skip
+BROKEN = {
+    "visit_on": "114/2/15", "services": ["medication", "counselling"],
+    "lines-0-medicine": "停用錠（示範品項丙）", "lines-0-supply_weeks": "6", "cigarettes_per_day": "999",
+    "note": "家屬陪同，想先試貼片",
+}  # fmt: skip
+
+SCREENS = [
+    Screen("home", "recorder", "recorder", at("/")),
+    Screen("home", "supervisor", "supervisor", at("/")),
+    Screen("home", "two institutions", "both", at("/")),
+    Screen("home", "no institution", "nowhere", at("/")),
+    Screen("home", "desk officer", "desk_officer", at("/")),
+    Screen("home", "desk supervisor", "desk_supervisor", at("/")),
+    Screen("home", "analyst", "analyst", at("/")),
+    Screen("home", "administrator", "administrator", at("/")),
+    Screen("home", "menu open", "recorder", at("/#menu")),
+    Screen("switch_institution", "two institutions", "both", at("/institution")),
+    Screen("switch_institution", "no institution", "nowhere", at("/institution")),
+    Screen("switch_institution", "switched", "both", sent("/institution", "切換")),
+    Screen("case_find", "empty", "recorder", at("/cases/find")),
+    Screen("case_find", "nothing typed", "recorder", sent("/cases/find", "找人"), 422),
+    Screen("case_find", "one found", "recorder", sent("/cases/find", "找人", q="T-0001")),
+    Screen("case_find", "several found", "recorder", sent("/cases/find", "找人", q="示範"), data=(LONG_NAME,)),
+    Screen("case_find", "none found", "recorder", sent("/cases/find", "找人", q="沒有這個人")),
+    Screen("case_find", "desk", "desk_officer", sent("/cases/find", "找人", q="示範甲")),
+    Screen("case_find", "not allowed", "analyst", at("/cases/find"), 403),
+    Screen("case_register", "empty", "recorder", at("/cases/new")),
+    Screen("case_register", "nothing typed", "recorder", sent("/cases/new", "收案"), 422),
+    Screen("case_register", "wrong check digit", "recorder", sent("/cases/new", "收案", identity_number=WRONG_NUMBER,
+           birth_on="69/2/3", sex=["male"], name="示範庚"), 422, typed=WRONG_NUMBER),
+    Screen("case_show", "with visits", "recorder", at("{long}"), data=(LONG_NAME,)),
+    Screen("case_show", "without anything", "recorder", at("{no_intake}")),
+    Screen("case_show", "minor", "recorder", at("{minor}")),
+    Screen("case_show", "desk", "desk_officer", at("{long}"), data=(LONG_NAME,)),
+    Screen("case_show", "somebody else", "stranger", at("{long}"), 404),
+    Screen("case_identity", "identity shown", "recorder", identity_shown, data=(LONG_NAME, make_up(101))),
+    Screen("case_identity", "from the address bar", "recorder", at("{long}/identity"), data=(LONG_NAME,)),
+    Screen("baseline_record", "empty", "recorder", at("{woman}/baselines/new")),
+    Screen("baseline_record", "refused", "recorder", sent("{woman}/baselines/new", "登錄收案評估", taken_on="114/4/2",
+           cigarettes_per_day="400", co_ppm="x", weight_kg="7,5", ftnd_hard_to_refrain=["yes"]), 422),
+    Screen("visit_record", "first visit", "recorder", at("{woman}/visits/new")),
+    Screen("visit_record", "with earlier visits", "recorder", at("{long}/visits/new"), data=(LONG_NAME,)),
+    Screen("visit_record", "repeated", "recorder", sent("{long}/visits/new", "帶入上次內容"), data=(LONG_NAME,)),
+    Screen("visit_record", "not eligible", "recorder", at("{minor}/visits/new")),
+    Screen("visit_record", "several medicines", "recorder", several_medicines, data=(LONG_NAME,)),
+    Screen("visit_record", "unreadable", "recorder", sent("{woman}/visits/new", "登錄就醫資料 Ctrl", **TOO_MUCH), 422),
+    Screen("visit_record", "against the rules", "recorder", sent("{woman}/visits/new", "登錄就醫資料 Ctrl", **BROKEN), 422),
+    Screen("visit_record", "not allowed", "desk_officer", at("{long}/visits/new"), 403),
+    Screen("visit_query", "filled", "recorder", at("/visits"), data=(LONG_NAME,)),
+    Screen("visit_query", "several pages", "recorder", at("/visits?first=113/01/01&page=2&sort=visit_on"), data=(LONG_NAME,)),
+    Screen("visit_query", "nothing found", "recorder", at("/visits?first=113/01/01&last=113/01/02")),
+    Screen("visit_query", "one person", "recorder", at("/visits?case={long_uid}"), data=(LONG_NAME,)),
+    Screen("visit_query", "several people", "recorder", sent("/visits", "查詢", who="示範"), data=(LONG_NAME,)),
+    Screen("visit_query", "refused", "recorder", sent("/visits", "查詢", first="114/2/30", last="xx"), 422),
+    Screen("visit_query", "desk", "desk_officer", at("/visits"), data=(LONG_NAME,)),
+    Screen("visit_query", "not allowed", "analyst", at("/visits"), 403),
+    Screen("visit_show", "open", "recorder", at("{visit}"), data=(LONG_NAME,)),
+    Screen("visit_show", "closed", "recorder", at("{old_visit}"), data=(LONG_NAME,)),
+    Screen("visit_show", "desk", "desk_officer", at("{visit}"), data=(LONG_NAME,)),
+    Screen("visit_show", "somebody else", "stranger", at("{visit}"), 404),
+    Screen("visit_download", "refused", "recorder", at("/visits.csv?first=114/2/30"), 422),
+    Screen("window_list", "institution", "recorder", at("/windows")),
+    Screen("window_list", "desk supervisor", "desk_supervisor", at("/windows")),
+    Screen("window_extend", "empty", "desk_supervisor", at("/windows/new")),
+    Screen("window_extend", "refused", "desk_supervisor", sent("/windows/new", "延長登錄期限", month="114/2",
+           last_day="114/3/1", last_time="99", reach=["institution"], institution="123"), 422),
+    Screen("window_extend", "shorter", "desk_supervisor", sent("/windows/new", "延長登錄期限", month="114/3",
+           last_day="114/3/1", reason="系統中斷"), 422),
+    Screen("window_extend", "not allowed", "recorder", at("/windows/new"), 403),
+    Screen("policy_list", "signed out", NOBODY, at("/policies")),
+    Screen("policy_show", "with source", "recorder", at("/policies/recording_window_last_day")),
+    Screen("policy_show", "with history", NOBODY, at("/policies/weeks_per_visit")),
+    Screen("policy_show", "unknown", "recorder", at("/policies/nothing"), 404),
+    Screen("help_connection", "signed out", NOBODY, at("/help/connection"), data=("localhost",)),
+    Screen("account_login", "empty", NOBODY, at("/accounts/login")),
+    Screen("account_login", "nothing typed", NOBODY, sent("/accounts/login", "登入"), 422),
+    Screen("account_login", "wrong password", NOBODY, sent("/accounts/login", "登入", login="recorder", password="x"), 422),
+    Screen("account_login", "sent there", NOBODY, at("/visits")),
+    Screen("mfa_login_webauthn", "opened directly", NOBODY, at("/accounts/login/passkey")),
+    Screen("mfa_authenticate", "code", NOBODY, second_step(APP)),
+    Screen("mfa_authenticate", "code or passkey", NOBODY, second_step(APP_AND_KEY)),
+    Screen("mfa_authenticate", "wrong code", NOBODY, second_step_refused, 422),
+    Screen("account_inactive", "inactive", NOBODY, at("/accounts/inactive")),
+    Screen("account_logout", "asked", "recorder", at("/accounts/logout")),
+    Screen("account_reauthenticate", "empty", NO_FACTOR, at("/accounts/confirm/password")),
+    Screen("account_reauthenticate", "refused", NO_FACTOR, sent("/accounts/confirm/password", "確認", password="x"), 422),
+    Screen("mfa_reauthenticate", "empty", APP, at("/accounts/confirm/code")),
+    Screen("mfa_reauthenticate_webauthn", "empty", APP_AND_KEY, at("/accounts/confirm/passkey")),
+    Screen("account_change_password", "empty", NO_FACTOR, at("/accounts/password")),
+    Screen("account_change_password", "refused", NO_FACTOR, sent("/accounts/password", "變更密碼", oldpassword="x",
+           password1="abc", password2="abd"), 422),
+    Screen("mfa_index", "nothing set up", NO_FACTOR, at("/accounts/security"), data=(NO_FACTOR,)),
+    Screen("mfa_index", "all set up", APP_AND_KEY, at("/accounts/security"), data=(APP_AND_KEY,)),
+    Screen("mfa_activate_totp", "empty", NO_FACTOR, at("/accounts/security/app/add")),
+    Screen("mfa_activate_totp", "refused", NO_FACTOR, sent("/accounts/security/app/add", "啟用", code="1"), 422),
+    Screen("mfa_deactivate_totp", "asked", APP, at("/accounts/security/app/remove")),
+    Screen("mfa_view_recovery_codes", "filled", APP_AND_KEY, at("/accounts/security/recovery-codes")),
+    Screen("mfa_generate_recovery_codes", "again", APP_AND_KEY, at("/accounts/security/recovery-codes/new")),
+    Screen("mfa_list_webauthn", "empty", NO_FACTOR, at("/accounts/security/passkeys")),
+    Screen("mfa_list_webauthn", "filled", APP_AND_KEY, at("/accounts/security/passkeys")),
+    Screen("mfa_add_webauthn", "empty", NO_FACTOR, at("/accounts/security/passkeys/add")),
+    Screen("mfa_edit_webauthn", "filled", APP_AND_KEY, at("{passkey}/rename")),
+    Screen("mfa_remove_webauthn", "asked", APP_AND_KEY, at("{passkey}/remove")),
+    Screen("404", "signed out", NOBODY, at("/nothing/here"), 404),
+    Screen("404", "signed in", "recorder", at("/nothing/here"), 404),
+    Screen("400", "too many fields", "recorder", too_many_fields, 400),
+    Screen("403 csrf", "form too old", "recorder", without_token, 403),
+    Screen("403 signed out", "signed out meanwhile", "recorder", signed_out_meanwhile, 403),
+    Screen("409", "changed meanwhile", NOBODY, answered(refusals.conflict)),
+    Screen("429", "too many tries", NOBODY, answered(refusals.too_many)),
+    Screen("500", "broken", NOBODY, answered(refusals.server_error)),
+]  # fmt: skip
+
+NO_SCREEN = {"healthz"}  # one word for whoever watches the server
+
+
+def all_addresses() -> set[str]:
+    """The names of all addresses that the site answers."""
+
+    def names(patterns: list[URLPattern | URLResolver]) -> list[str]:
+        return [
+            name
+            for each in patterns
+            for name in (
+                names(each.url_patterns) if isinstance(each, URLResolver) else [each.name or str(each.pattern)]
+            )
+        ]
+
+    return set(names(get_resolver().url_patterns))
+
+
+# --- The records that the screens show --------------------------------------------------------------------------------
+
+
+def build_scene(site: Site) -> Scene:
+    """People with few and many visits, an extension, accounts with an authenticator app."""
+    scene = Scene(site)
+    long = given.a_person(site, LONG_NAME, 101, sex="female")
+    first = world.TODAY - timedelta(days=60)
+    for number in range(12):
+        day = first + timedelta(days=5 * number)
+        case_visit = given.a_visit(
+            site, long, day,
+            medication=Medication(world_staff(site, "示範丑"), (Line(world.PATCH, 2), Line(world.GUM, 1)))
+            if day > world.TODAY - timedelta(days=20) else None,
+            note="晚上睡不好，改為早上貼；下次帶家屬一起來。" if number % 3 == 0 else "",
+        )  # fmt: skip
+        scene.paths["visit" if number else "old_visit"] = f"/visits/{case_visit.uid}"
+    for number in range(20):
+        person = given.a_person(site, f"示範人{number:02}", 200 + number)
+        given.a_visit(site, person, date(2025, 3, 1 + number), medication=None,
+                      counselling=Counselling(world_staff(site, "示範子"), "telephone"))  # fmt: skip
+    with given.the_owner(site):
+        scene.paths |= {
+            "long": f"/cases/{long.uid}", "long_uid": str(long.uid),
+            "woman": f"/cases/{world.case('示範乙').uid}", "minor": f"/cases/{world.case('示範丙').uid}",
+            "no_intake": f"/cases/{world.case('示範丁').uid}",
+        }  # fmt: skip
+        extend_window(
+            month=date(2025, 3, 1), reach="all", closes_at=datetime(2025, 4, 26, tzinfo=TAIPEI), reason="全國網路中斷",
+            moment=world.NOW, by=world.actor("desk_supervisor"),
+        )  # fmt: skip
+    given.an_account(site, NO_FACTOR)
+    for username in (APP, APP_AND_KEY):
+        scene.secrets[username] = given.a_secret()
+        given.an_account(site, username, totp_secret=scene.secrets[username])
+    return scene
+
+
+def world_staff(site: Site, name: str) -> Any:
+    """The uid of a staff member of the world."""
+    with given.the_owner(site):
+        return world.staff(name).uid

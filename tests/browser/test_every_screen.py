@@ -1,0 +1,91 @@
+"""Every screen in its states, at 1280 and at 360 px, for the role that owns it."""
+
+from urllib.parse import urlsplit
+
+import pytest
+from django.urls import resolve
+from playwright.sync_api import Browser, Page
+
+from .conftest import NARROW, WIDE
+from .reading import axe_findings, latin_words, outline, texts, too_wide, unseen_focus
+from .screens import (
+    APP,
+    APP_AND_KEY,
+    NO_FACTOR,
+    NO_SCREEN,
+    SCREENS,
+    Scene,
+    Screen,
+    all_addresses,
+    build_scene,
+)
+from .served import Site
+from .signing_in import add_passkey, confirm_by_password, enter_code, sign_in, virtual_authenticator
+from .watched import IDENTITY_NUMBER
+
+
+@pytest.fixture(scope="module")
+def scene(site: Site, browser: Browser, sessions: dict[str, object]) -> Scene:
+    """The records that the screens show; whoever has a second factor has signed in with it."""
+    made = build_scene(site)
+    for username in (NO_FACTOR, APP, APP_AND_KEY):
+        context = browser.new_context(base_url=site.url)
+        page = context.new_page()
+        sign_in(page, username)
+        if username in made.secrets:
+            enter_code(page, made.secrets[username])
+        page.goto("/accounts/confirm/password?next=/accounts/security")
+        confirm_by_password(page)
+        if username == APP_AND_KEY:
+            virtual_authenticator(page)
+            add_passkey(page, "辦公室電腦")
+            page.goto("/accounts/security/passkeys")
+            rename = page.get_by_role("link", name="改名").get_attribute("href") or ""
+            made.paths["passkey"] = rename.removesuffix("/rename")
+        sessions[username] = context.storage_state()
+        context.close()
+    return made
+
+
+@pytest.fixture(scope="module")
+def titles() -> dict[str, str]:
+    """Title of a page → name of its address."""
+    return {}
+
+
+def test_every_address_of_the_site_has_a_screen_here():
+    assert {screen.name for screen in SCREENS if screen.name[0].isalpha()} | NO_SCREEN == all_addresses()
+
+
+@pytest.mark.parametrize("screen", SCREENS, ids=str)
+def test_a_screen_can_be_read_and_used_by_everybody(screen: Screen, scene, signed_in_as, visitor, titles):
+    page: Page = signed_in_as(screen.username) if screen.username else visitor()
+    answers: list[int] = []
+    page.on(
+        "response", lambda answer: answers.append(answer.status) if answer.request.is_navigation_request() else None
+    )
+    screen.open(page, scene)
+
+    assert answers[-1] == screen.status
+    found = outline(page)
+    assert (found["language"], found["headings"], found["titles"]) == ("zh-Hant-TW", 1, 1)
+    if screen.status == 200 and screen.name in all_addresses():  # two pages with one title cannot be told apart
+        here = resolve(urlsplit(page.url).path).url_name
+        assert titles.setdefault(page.title(), here) == here
+    assert not found["unlabelled"]
+    assert not found["twice"]
+    assert not found["described"]
+    if screen.name != "500":  # that page must not fail as well: it asks nobody anything
+        assert "測試資料" in found["strip"]
+        assert "現在時間 114/04/01（二）09:" in found["foot"]
+    assert not latin_words(page, data=screen.data)
+    if screen.name != "case_identity":
+        numbers = {number for text in texts(page) for number in IDENTITY_NUMBER.findall(text)}
+        numbers |= set(IDENTITY_NUMBER.findall(page.content()))
+        assert not numbers - {screen.typed}
+
+    for size in (WIDE, NARROW):
+        page.set_viewport_size(size)
+        assert not too_wide(page), size
+        assert not axe_findings(page), size
+    assert not unseen_focus(page)

@@ -1,0 +1,31 @@
+"""Runs the quitledger command as a user does: another process, with an environment of its own."""
+
+import os
+import re
+import subprocess
+import sys
+
+CHINESE = re.compile(r"[\u4e00-\u9fff]")
+
+
+def quitledger(*words: str, typed: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
+    """The outcome of a command. `typed` is its standard input; `environment` is added to the test's."""
+    return subprocess.run(
+        [sys.executable, "-m", "quitledger.ops.command", *words],
+        input=typed,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        env=os.environ | environment,
+    )
+
+
+def assert_told(outcome: subprocess.CompletedProcess[str], *words: str) -> None:
+    """The command ended with 1 and said why in words, once in Chinese, without a traceback."""
+    assert outcome.returncode == 1, outcome
+    said = outcome.stdout + outcome.stderr
+    assert "Traceback" not in said, said
+    assert CHINESE.search(said), said
+    for word in words:
+        assert word in said, said

@@ -1,0 +1,262 @@
+"""`quitledger run` as a whole: real processes in a data folder of their own."""
+
+import http.client
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from quitledger.ops import server
+from quitledger.ops.faults import Fault
+from quitledger.ops.postgres import Cluster
+
+from .commands import assert_told, quitledger
+
+PATIENCE = 40.0  # seconds; the machine may be busy
+
+
+@pytest.fixture(scope="module")
+def data() -> Iterator[Path]:
+    """A data folder for all tests here: making the database takes longest."""
+    top = Path(tempfile.mkdtemp(prefix="quitledger-"))
+    top.chmod(0o711)
+    yield top / "data"
+    if (top / "data" / "postgres.json").exists():
+        Cluster(top / "data").remove()
+    shutil.rmtree(top)
+
+
+def environment(data: Path) -> dict[str, str]:
+    """Ours, with an embedded database in `data` instead of the test's."""
+    return {"QUITLEDGER_DATA": str(data), "DATABASE_URL": "", "DATABASE_OWNER_URL": "", "QUITLEDGER_KEYS_FILE": ""}
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class Run:
+    """A `quitledger run` and what it said."""
+
+    def __init__(self, data: Path, port: int, *words: str) -> None:
+        self.data, self.port, self.log = data, port, data.parent / f"run-{port}.log"
+        self.begin = len(self.log.read_text()) if self.log.exists() else 0
+        with self.log.open("a") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "quitledger.ops.command", "run", "--port", str(port), "--workers", "1", *words],
+                env=os.environ | environment(data), stdout=log, stderr=log, stdin=subprocess.DEVNULL,
+            )  # fmt: skip
+
+    def answers(self) -> bool:
+        with suppress(OSError, http.client.HTTPException):
+            connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
+            connection.request("GET", "/healthz")
+            return connection.getresponse().status == 200
+        return False
+
+    def said(self) -> str:
+        return self.log.read_text()[self.begin :]
+
+    def serves(self) -> bool:
+        """It answers, and it is this one that does."""
+        return "Ctrl-C" in self.said() and self.answers()
+
+    def children(self) -> dict[str, int]:
+        """The processes below this one: "web", "worker" and the web server's own worker ("web-worker"), by id."""
+        listing = subprocess.run(["ps", "-A", "-o", "pid=,ppid=,args="], capture_output=True, text=True, check=True)
+        rows = [line.split(None, 2) for line in listing.stdout.splitlines()]
+        found = {}
+        for pid, parent, command in rows:
+            if int(parent) == self.process.pid and "quitledger.ops" in command:
+                found["web" if "ops.web" in command else "worker"] = int(pid)
+        for pid, parent, _ in rows:
+            if int(parent) == found.get("web"):
+                found["web-worker"] = int(pid)
+        return found
+
+    def stop(self) -> int:
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(PATIENCE)
+
+
+def eventually(met: Callable[[], object], run: Run) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not met():
+        assert time.monotonic() < deadline, run.said()
+        time.sleep(0.1)
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+@pytest.fixture
+def run(data: Path) -> Iterator[Run]:
+    """A site that answers."""
+    running = Run(data, free_port())
+    try:
+        eventually(running.serves, running)
+        yield running
+    finally:
+        if running.process.poll() is None:
+            running.stop()
+
+
+def test_one_process_starts_everything_and_leaves_nothing_behind(run):
+    assert f"http://localhost:{run.port}/" in run.said()
+    children = run.children()
+    assert set(children) == {"web", "worker", "web-worker"}
+    assert Cluster(run.data).status().running
+    assert run.stop() == 0
+    assert not any(is_alive(pid) for pid in children.values())
+    assert not Cluster(run.data).status().running
+    assert "Traceback" not in run.said()
+
+
+def test_the_static_files_are_served_with_names_that_change_with_their_contents(run):
+    connection = http.client.HTTPConnection("127.0.0.1", run.port, timeout=5)
+    names = [path for path in (run.data / "static").rglob("*.css") if len(path.suffixes) > 1]
+    assert names
+    connection.request("GET", f"/static/{names[0].relative_to(run.data / 'static')}")
+    answer = connection.getresponse()
+    assert answer.status == 200
+    assert answer.read() == names[0].read_bytes()
+
+
+@pytest.mark.parametrize("which", ["web", "web-worker", "worker"])
+def test_a_child_that_was_killed_is_started_again(which, run):
+    before = run.children()
+    os.kill(before[which], signal.SIGKILL)
+    eventually(lambda: run.children().get(which, before[which]) != before[which], run)
+    eventually(run.answers, run)
+    assert ("重新啟動" in run.said()) == (which != "web-worker"), "the web server sees to its own"
+    if which == "web":
+        eventually(lambda: not is_alive(before["web-worker"]), run)
+
+
+def test_a_database_that_was_killed_is_started_again(run):
+    os.kill(Cluster(run.data).status().pid, signal.SIGKILL)
+    eventually(lambda: "資料庫已停止" in run.said(), run)
+    eventually(lambda: Cluster(run.data).status().running, run)
+    eventually(run.answers, run)
+
+
+def test_after_run_itself_was_killed_nothing_serves_and_the_next_one_recovers(run):
+    children = run.children()
+    run.process.kill()
+    run.process.wait()
+    eventually(lambda: not any(is_alive(pid) for pid in children.values()), run)
+    assert not run.answers()
+    again = Run(run.data, run.port)
+    eventually(again.serves, again)
+    assert again.stop() == 0
+    assert not Cluster(run.data).status().running, "the database that the killed one had started is stopped, too"
+
+
+def test_the_next_one_waits_for_the_port_that_a_killed_one_still_holds(run):
+    run.process.kill()
+    run.process.wait()
+    again = Run(run.data, run.port)
+    eventually(again.serves, again)
+    assert again.stop() == 0
+
+
+def test_a_database_that_ran_before_is_left_running(data):
+    assert quitledger("db", "start", **environment(data)).returncode == 0
+    running = Run(data, free_port())
+    eventually(running.serves, running)
+    running.stop()
+    assert Cluster(data).status().running
+    Cluster(data).stop()
+
+
+def test_the_children_know_the_application_role_alone(run):
+    web = Path(f"/proc/{run.children()['web']}/environ")
+    if web.exists():  # Linux
+        assert b"quitledger_app" in web.read_bytes()
+        assert b"DATABASE_OWNER_URL" not in web.read_bytes()
+
+
+def test_a_second_one_in_the_same_folder_is_told_where_the_first_one_is(run):
+    outcome = quitledger("run", **environment(run.data))
+    assert_told(outcome, f"http://localhost:{run.port}/")
+    assert run.answers()
+
+
+def test_a_port_that_is_taken_is_not_shared(data):
+    with socket.socket() as other:
+        # As the web server listens: without our asking first, both would.
+        other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = str(other.getsockname()[1])
+        assert_told(quitledger("run", "--port", port, **environment(data)), port)
+
+
+def test_another_port_is_chosen_where_the_usual_one_is_taken(monkeypatch):
+    class Fresh:
+        left_over: dict = {}
+
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        monkeypatch.setattr(server, "PORT", other.getsockname()[1])
+        assert server._port("127.0.0.1", None, Fresh()) not in (0, server.PORT)
+
+
+def test_a_host_that_is_not_ours_is_told(data):
+    assert_told(quitledger("run", "--host", "192.0.2.1", "--port", "8123", **environment(data)), "192.0.2.1")
+
+
+def test_a_demo_database_is_served_on_this_machine_only_unless_told_to(template):
+    urls = template.create_database("demo_to_serve")
+    top = Path(tempfile.mkdtemp(prefix="quitledger-"))
+    here = environment(top) | {"DATABASE_URL": urls.app_url, "DATABASE_OWNER_URL": urls.owner_url,
+                               "QUITLEDGER_KEYS_FILE": os.environ["QUITLEDGER_KEYS_FILE"]}  # fmt: skip
+    try:
+        assert quitledger("db", "migrate", "--purpose", "demo", **here).returncode == 0
+        assert_told(quitledger("run", "--host", "0.0.0.0", **here), "--public-demo")
+    finally:
+        template.drop_database("demo_to_serve")
+        shutil.rmtree(top)
+
+
+def test_a_machine_without_the_owners_url_serves_a_migrated_database_and_refuses_another(template):
+    urls = template.create_database("not_migrated")
+    top = Path(tempfile.mkdtemp(prefix="quitledger-"))
+    try:
+        outcome = quitledger("run", **environment(top) | {"DATABASE_URL": urls.app_url})
+        assert_told(outcome, "quitledger db migrate")
+    finally:
+        template.drop_database("not_migrated")
+        shutil.rmtree(top)
+
+
+def test_a_child_that_will_not_live_is_given_up(monkeypatch, tmp_path):
+    monkeypatch.setenv("QUITLEDGER_DATA", str(tmp_path))
+    monkeypatch.setattr(server.time, "sleep", lambda seconds: None)
+    site = server.Site("127.0.0.1", 1, 1)
+    child = site.children[0]
+    child.command = [sys.executable, "-c", "raise SystemExit(7)"]
+    child.start(dict(os.environ))
+    for _ in range(server.MOST_QUICK_DEATHS - 1):
+        child.process.wait()
+        site._bring_back(child)
+    child.process.wait()
+    with pytest.raises(Fault, match="7"):
+        site._bring_back(child)
