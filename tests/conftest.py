@@ -9,7 +9,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import hypothesis
@@ -28,10 +28,8 @@ if "QUITLEDGER_TEST_FOLDER" not in os.environ:
 FOLDER = Path(os.environ["QUITLEDGER_TEST_FOLDER"])
 FOLDER.chmod(0o711)  # as root, PostgreSQL's user must be able to pass
 KEYS = FOLDER / "keys.json"
-try:
+with suppress(FileExistsError):  # another worker was first
     create_keys_file(KEYS)
-except FileExistsError:
-    pass  # another worker was first
 
 # Set before Django reads its settings; the database itself is made when the first test asks for it.
 for name in ("DATABASE_OWNER_URL", "QUITLEDGER_KEYS", "QUITLEDGER_ROLE", "QUITLEDGER_HTTPS"):

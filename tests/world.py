@@ -31,7 +31,7 @@ from quitledger.visits.models import Medicine
 
 NOW = datetime(2025, 4, 1, 9, 30, tzinfo=TAIPEI)
 TODAY = NOW.date()
-PASSWORD = "gingko-leaf-77-river"  # noqa: S105 - of made-up people
+PASSWORD = "gingko-leaf-77-river"
 FIRST_DAY = date(2024, 1, 1)
 SPACE = UUID("6f9619ff-8b86-d011-b42d-00cf4fc964ff")
 

@@ -17,7 +17,9 @@ class User(AbstractBaseUser):
     """An account: a person who signs in. Not a staff member who gives services: that is another record."""
 
     uid = models.UUIDField(unique=True, db_default=RandomUUID(), editable=False)
-    username = models.CharField("帳號", max_length=60, unique=True)
+    username = models.CharField(
+        "帳號", max_length=60, unique=True, error_messages={"unique": "已經有這個帳號，請改用別的名稱。"}
+    )
     display_name = models.CharField("姓名", max_length=60)
     agency_role = models.CharField(
         "主管機關或窗口角色", max_length=20, blank=True, choices=[(role, role.label) for role in AGENCY_ROLES]

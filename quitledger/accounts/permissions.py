@@ -16,6 +16,7 @@ class Permission(StrEnum):
     WINDOW_EXTEND = "window.extend"
     ACCOUNT_ADD = "account.add"
     INSTITUTION_IMPORT = "institution.import"
+    MEDICINE_IMPORT = "medicine.import"
 
 
 class Role(StrEnum):
@@ -63,5 +64,5 @@ PERMISSIONS: dict[Role, frozenset[Permission]] = {
     Role.DESK_OFFICER: frozenset(_DESK),
     Role.DESK_SUPERVISOR: frozenset(_DESK | {_P.WINDOW_EXTEND}),
     Role.ANALYST: frozenset(),
-    Role.ADMINISTRATOR: frozenset({_P.ACCOUNT_ADD, _P.INSTITUTION_IMPORT}),
+    Role.ADMINISTRATOR: frozenset({_P.ACCOUNT_ADD, _P.INSTITUTION_IMPORT, _P.MEDICINE_IMPORT}),
 }

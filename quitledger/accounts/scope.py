@@ -26,17 +26,6 @@ def scoped(actor: Actor) -> Iterator[None]:
         yield
 
 
-@contextmanager
-def pipelined() -> Iterator[None]:
-    """Statements executed inside go to the database together: one wait instead of one for each.
-
-    Their results can be read when it has ended, and what the database refuses is raised then, at the latest.
-    """
-    connection.ensure_connection()
-    with connection.wrap_database_errors, connection.connection.pipeline():
-        yield
-
-
 def try_twice(work: Callable[[], Result]) -> Result:
     """Do `work` (a whole transaction) and, where the database refused or was lost, once more.
 

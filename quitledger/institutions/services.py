@@ -88,7 +88,8 @@ def record_institution(row: InstitutionRow, *, by: Actor) -> Institution:
 def record_staff(row: StaffRow, *, by: Actor) -> StaffMember:
     """Record a staff member (found by identity number where known) and the contract with an institution.
 
-    Raises Refused where no institution has the code. A contract that starts on the same day is left as it is.
+    Raises Refused where no institution has the code, or of a certificate only its name or its last day is given. A
+    contract that starts on the same day is left as it is.
     """
     by.require(Permission.INSTITUTION_IMPORT)
     details = InstitutionDetails.objects.filter(code=row.institution_code).first()
@@ -96,6 +97,9 @@ def record_staff(row: StaffRow, *, by: Actor) -> StaffMember:
         raise Refused(
             [Problem("institution-unknown", f"找不到代碼 {row.institution_code} 的機構。", "institution_code")]
         )
+    if bool(row.certificate) != bool(row.certificate_ends_on):
+        missing = "證明到期日" if row.certificate else "資格證明"
+        raise Refused([Problem("certificate-incomplete", f"「{missing}」沒有填，無法登錄資格證明。", missing)])
     hashed = keys().keyed_hash(f"staff:{row.identity_number}")
     with transaction.atomic():
         staff = StaffMember.objects.filter(identity_hash=hashed).first()
@@ -121,7 +125,7 @@ def record_staff(row: StaffRow, *, by: Actor) -> StaffMember:
             Permission.INSTITUTION_IMPORT,
             record_type="staff",
             uids=[staff.uid],
-            fields=["name", "profession", "contract"],
+            fields=["name", "profession", "contract", *(["certificate"] if row.certificate else [])],
         )
     return staff
 

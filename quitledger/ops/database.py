@@ -25,6 +25,8 @@ def migrate(*, app_url: str, purpose: str = "production") -> None:
     `purpose` (production, demo, test) is kept by the first migration of an empty database for ever.
     """
     with connection.cursor() as cursor:
+        # Better an error that says so than waiting for ever behind somebody's open transaction.
+        cursor.execute("SELECT set_config('lock_timeout', '20s', false)")
         cursor.execute("SELECT set_config('quitledger.purpose', %s, false)", [purpose])
     call_command("migrate", verbosity=0, interactive=False)
     apply_rights(unquote(urlsplit(app_url).username or ""))

@@ -1,4 +1,7 @@
-"""Periodic jobs, run by the worker (`quitledger worker`) and kept in PostgreSQL by procrastinate."""
+"""Periodic jobs, run by the worker (in `quitledger run`, or `quitledger worker`), kept in PostgreSQL by procrastinate.
+
+They run as the application role; what only the owner may do daily is done by `quitledger run` itself (server.py).
+"""
 
 import logging
 from datetime import UTC, datetime
@@ -18,7 +21,7 @@ def register(app: App) -> None:
 @jobs.periodic(cron="*/10 * * * *")
 @jobs.task(name="clear_expired", queueing_lock="clear_expired")
 def clear_expired(timestamp: int) -> int:
-    """Remove ended sessions, sign-in attempts no longer counted and jobs finished a week ago. Returns the rows removed."""
+    """Remove ended sessions and sign-in attempts no longer counted. Returns the rows removed."""
     now = datetime.now(UTC)
     removed = 0
     with connection.cursor() as cursor:

@@ -2,7 +2,6 @@
 
 from collections import defaultdict
 from collections.abc import Iterable
-from contextlib import ExitStack
 from datetime import date, datetime
 from typing import Any
 from uuid import UUID
@@ -10,7 +9,6 @@ from uuid import UUID
 from django.db import connection
 from django.db.models import Model
 
-from quitledger.accounts.scope import pipelined
 from quitledger.cases.models import Case
 from quitledger.institutions.models import Profession
 
@@ -18,40 +16,39 @@ from . import rules
 from .models import Service, Visit
 from .rules import Entry, Facts
 
-# Writers of one person wait for each other here, always in the same order. What others have recorded of the person is
-# read by a later statement, which sees what they have committed meanwhile.
-_PERSONS = """
-SELECT b.case_id, b.taken_on, b.ftnd_score, b.cigarettes_per_day, b.insured
-FROM cases_person p LEFT JOIN cases_baseline b ON b.person_id = p.id AND b.case_id = ANY(%s)
-WHERE p.id = ANY(%s) ORDER BY p.id, b.recorded_at FOR NO KEY UPDATE OF p
+# Locks the persons: writers of one person wait for each other here, always in the same order. Then, each as a JSON list
+# of lists: intakes; contracts of the institutions, of their staff; medicines; closing moments (a month is opened when
+# its first visit is recorded); primary keys for what will be written. Last the clock.
+_FACTS = """
+WITH person AS (SELECT id FROM cases_person WHERE id = ANY(%(persons)s) ORDER BY id FOR NO KEY UPDATE)
+SELECT (SELECT count(*) FROM person),
+  (SELECT json_agg(json_build_array(case_id, taken_on, ftnd_score, cigarettes_per_day, insured) ORDER BY recorded_at)
+   FROM cases_baseline WHERE case_id = ANY(%(cases)s)),
+  (SELECT json_agg(json_build_array(institution_id, starts_on, ends_on))
+   FROM institutions_contract WHERE institution_id = ANY(%(institutions)s)),
+  (SELECT json_agg(json_build_array(
+     s.uid, s.id, s.profession, s.name, c.institution_id, c.starts_on, c.ends_on, c.may_medicate, c.may_counsel))
+   FROM institutions_staffcontract c JOIN institutions_staffmember s ON s.id = c.staff_id
+   WHERE c.institution_id = ANY(%(institutions)s) AND s.uid = ANY(%(staff)s)),
+  (SELECT json_agg(json_build_array(code, starts_on, ends_on, name))
+   FROM visits_medicine WHERE code = ANY(%(medicines)s)),
+  (SELECT json_agg(json_build_array(institution_id, month, closes_at))
+   FROM visits_open_months(%(month_institutions)s::bigint[], %(months)s::date[])),
+  (SELECT json_agg(json_build_array('visits_visit', nextval('visits_visit_id_seq')))
+   FROM generate_series(1, %(visits)s)),
+  (SELECT json_agg(json_build_array('visits_service', nextval('visits_service_id_seq')))
+   FROM generate_series(1, %(services)s)),
+  (SELECT json_agg(json_build_array('visits_medicationline', nextval('visits_medicationline_id_seq')))
+   FROM generate_series(1, %(lines)s)),
+  programme_now()
 """
+# A statement of its own after the lock: it sees what others have committed while they were waited for.
 _VISIT_FIELDS = [field.attname for field in Visit._meta.concrete_fields]
 _VISITS = f"""
 SELECT s.kind, s.entry_uid, {", ".join(f"v.{name}" for name in _VISIT_FIELDS)}
 FROM visits_visit v JOIN visits_service s ON s.visit_id = v.id
-WHERE v.person_id = ANY(%s) AND v.institution_id = ANY(%s)
+WHERE v.person_id = ANY(%(persons)s) AND v.institution_id = ANY(%(institutions)s)
 """  # noqa: S608 - our own words
-# Contracts of the institutions (no uid) and of the staff named.
-_CONTRACTS = """
-SELECT institution_id, starts_on, ends_on, NULL, NULL, '', '', false, false
-FROM institutions_contract WHERE institution_id = ANY(%s)
-UNION ALL
-SELECT c.institution_id, c.starts_on, c.ends_on, s.id, s.uid, s.profession, s.name, c.may_medicate, c.may_counsel
-FROM institutions_staffcontract c JOIN institutions_staffmember s ON s.id = c.staff_id
-WHERE c.institution_id = ANY(%s) AND s.uid = ANY(%s)
-"""
-_MEDICINES = "SELECT code, starts_on, ends_on, name FROM visits_medicine WHERE code = ANY(%s)"
-# The closing moments; a month is opened when its first visit is recorded. And the clock, in every row.
-_MONTHS = """
-SELECT institution_id, month, closes_at, programme_now()
-FROM (SELECT) clock LEFT JOIN visits_open_months(%s::bigint[], %s::date[]) ON true
-"""
-# Primary keys for what will be written: then all of it can be sent at once.
-_IDS = """
-SELECT 'visits_visit', nextval('visits_visit_id_seq') FROM generate_series(1, %s)
-UNION ALL SELECT 'visits_service', nextval('visits_service_id_seq') FROM generate_series(1, %s)
-UNION ALL SELECT 'visits_medicationline', nextval('visits_medicationline_id_seq') FROM generate_series(1, %s)
-"""
 
 
 class Known:
@@ -59,36 +56,43 @@ class Known:
 
     def __init__(self, cases: Iterable[Case], entries: list[Entry]) -> None:
         cases = list(cases)
-        institutions = sorted({case.institution_id for case in cases})
-        persons = sorted({case.person_id for case in cases})
-        staff = sorted({uid for entry in entries for uid in entry.kinds.values() if uid})
-        months = sorted({(case.institution_id, rules.month_of(entry.visit_on)) for case in cases for entry in entries})
-        services = [kind for entry in entries for kind in entry.kinds]
         lines = [line for entry in entries if entry.medication for line in entry.medication.lines]
-        baselines, visits, contracts, listed, closing, ids = _answers(
-            (_PERSONS, [[case.pk for case in cases], persons]),
-            (_VISITS, [persons, institutions]),
-            (_CONTRACTS, [institutions, institutions, staff]),
-            (_MEDICINES, [sorted({line.medicine_code for line in lines})]),
-            (_MONTHS, [[institution for institution, _ in months], [month for _, month in months]]),
-            (_IDS, [len(entries), len(services), len(lines)]),
-        )
+        months = sorted({(case.institution_id, rules.month_of(entry.visit_on)) for case in cases for entry in entries})
+        asked = {
+            "cases": [case.pk for case in cases],
+            "persons": sorted({case.person_id for case in cases}),
+            "institutions": sorted({case.institution_id for case in cases}),
+            "staff": list({uid for entry in entries for uid in entry.kinds.values() if uid}),
+            "medicines": list({line.medicine_code for line in lines}),
+            "month_institutions": [institution_id for institution_id, _ in months],
+            "months": [month for _, month in months],
+            "visits": len(entries),
+            "services": sum(len(entry.kinds) for entry in entries),
+            "lines": len(lines),
+        }
+        with connection.cursor() as cursor:
+            cursor.execute(_FACTS, asked)
+            _, *lists, self.moment = cursor.fetchone()
+            cursor.execute(_VISITS, asked)
+            visits = cursor.fetchall()
+        baselines, contracts, staff, medicines, closing, *keys = (found or [] for found in lists)
         self.baselines: dict[int, list[rules.IntakeFacts]] = defaultdict(list)
-        for case_id, *intake in baselines:
-            if case_id is not None:
-                self.baselines[case_id].append(rules.IntakeFacts(*intake))
+        for case_id, taken_on, *intake in baselines:
+            self.baselines[case_id].append(rules.IntakeFacts(_day(taken_on), *intake))
+        self.contracts: dict[int, list[rules.Period]] = defaultdict(list)
+        for institution_id, starts_on, ends_on in contracts:
+            self.contracts[institution_id].append(rules.Period(_day(starts_on), _day(ends_on)))
+        self._note_staff(staff)
+        self.medicines = {
+            code: rules.MedicineFacts(_day(starts_on), _day(ends_on), name)
+            for code, starts_on, ends_on, name in medicines
+        }
+        self.closes_at = {
+            (institution_id, _day(month)): datetime.fromisoformat(closes_at)
+            for institution_id, month, closes_at in closing
+        }
+        self._keys = {pairs[0][0]: [key for _, key in reversed(pairs)] for pairs in keys if pairs}
         self._note_visits(visits)
-        self._note_contracts(contracts)
-        self.medicines = {code: rules.MedicineFacts(*facts) for code, *facts in listed}
-        self.moment: datetime = closing[0][3]
-        self.closes_at: dict[tuple[int, date], datetime] = {(row[0], row[1]): row[2] for row in closing}
-        self._ids: dict[str, list[int]] = defaultdict(list)
-        for table, key in reversed(ids):
-            self._ids[table].append(key)
-
-    def next_id(self, model: type[Model]) -> int:
-        """A primary key for a new row; as many as the entries need, were all of them accepted."""
-        return self._ids[model._meta.db_table].pop()
 
     def _note_visits(self, rows: list[tuple[Any, ...]]) -> None:
         self.by_uid: dict[UUID, Visit] = {}
@@ -101,20 +105,20 @@ class Known:
             if visit.in_force:
                 self._add(visit, kind)
 
-    def _note_contracts(self, rows: list[tuple[Any, ...]]) -> None:
-        self.contracts: dict[int, list[rules.Period]] = defaultdict(list)
+    def _note_staff(self, rows: list[list[Any]]) -> None:
         self.staff_ids: dict[UUID, int] = {}
-        periods: dict[tuple[int, UUID, str], list[rules.StaffPeriod]] = defaultdict(list)
-        for institution_id, starts_on, ends_on, staff_id, uid, profession, name, *may in rows:
-            if uid is None:
-                self.contracts[institution_id].append(rules.Period(starts_on, ends_on))
-            else:
-                self.staff_ids[uid] = staff_id
-                label = f"{Profession(profession).label} {name}"
-                periods[institution_id, uid, label].append(rules.StaffPeriod(starts_on, ends_on, *may))
         self.staff: dict[int, dict[UUID, rules.StaffFacts]] = defaultdict(dict)
-        for (institution_id, uid, label), contracts in periods.items():
-            self.staff[institution_id][uid] = rules.StaffFacts(label, tuple(contracts))
+        periods: dict[tuple[int, UUID], list[rules.StaffPeriod]] = defaultdict(list)
+        for text, staff_id, profession, name, institution_id, starts_on, ends_on, *may in rows:
+            uid = UUID(text)
+            self.staff_ids[uid] = staff_id
+            periods[institution_id, uid].append(rules.StaffPeriod(_day(starts_on), _day(ends_on), *may))
+            label = f"{Profession(profession).label} {name}"
+            self.staff[institution_id][uid] = rules.StaffFacts(label, tuple(periods[institution_id, uid]))
+
+    def next_key(self, model: type[Model]) -> int:
+        """A primary key for a new row; as many as the entries need, were all of them accepted."""
+        return self._keys[model._meta.db_table].pop()
 
     def same_day(self, case: Case, day: date) -> Visit | None:
         """The visit in force on that day, if any."""
@@ -153,11 +157,6 @@ class Known:
         )
 
 
-def _answers(*questions: tuple[str, list[Any]]) -> list[list[tuple[Any, ...]]]:
-    """The rows of several statements."""
-    with ExitStack() as stack:
-        cursors = [stack.enter_context(connection.cursor()) for _ in questions]
-        with pipelined():
-            for cursor, (statement, values) in zip(cursors, questions, strict=True):
-                cursor.execute(statement, values)
-        return [cursor.fetchall() for cursor in cursors]
+def _day(text: str | None) -> Any:
+    """A day out of JSON."""
+    return text and date.fromisoformat(text)

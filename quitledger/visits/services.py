@@ -158,7 +158,7 @@ MEDICINE_COLUMNS = (
 
 def record_medicine(row: MedicineRow, *, by: Actor) -> Medicine:
     """Record a medicine of the agency's list, or bring a known one up to it. Run as the owner role (commands)."""
-    by.require(Permission.INSTITUTION_IMPORT)
+    by.require(Permission.MEDICINE_IMPORT)
     values = vars(row)
     medicine = Medicine.objects.filter(code=row.code).first() or Medicine(code=row.code)
     changed = [name for name, value in values.items() if medicine.pk is None or getattr(medicine, name) != value]
@@ -174,7 +174,7 @@ def record_medicine(row: MedicineRow, *, by: Actor) -> Medicine:
 
 def import_medicines(file: TextIO, *, good_rows_only: bool, by: Actor) -> ImportReport:
     """Import medicines from CSV (columns MEDICINE_COLUMNS): all or, where chosen, the good rows only."""
-    by.require(Permission.INSTITUTION_IMPORT)
+    by.require(Permission.MEDICINE_IMPORT)
     return imports.import_rows(
         file, MEDICINE_COLUMNS, MedicineRow, record_medicine, good_rows_only=good_rows_only, by=by
     )

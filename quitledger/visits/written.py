@@ -9,7 +9,6 @@ from django.db import connection
 from django.db.models import Model
 
 from quitledger.accounts.permissions import Permission
-from quitledger.accounts.scope import pipelined
 from quitledger.audit import journal
 from quitledger.cases.models import Case
 from quitledger.policy import policy_on
@@ -29,7 +28,7 @@ class Written:
         self.joins = same_day is not None and not same_day._state.adding
         self.fields = ["visit_on", *entry.kinds]
         self.visit = same_day or Visit(
-            id=known.next_id(Visit), uid=entry.uid, case_id=case.pk, person_id=case.person_id,
+            id=known.next_key(Visit), uid=entry.uid, case_id=case.pk, person_id=case.person_id,
             institution_id=case.institution_id, visit_on=entry.visit_on,
         )  # fmt: skip
         if self.joins:
@@ -43,7 +42,7 @@ class Written:
         self.services = [self._service(kind, entry, uid, known) for kind, uid in entry.kinds.items() if uid]
         self.lines = [
             MedicationLine(
-                id=known.next_id(MedicationLine), service_id=service.pk, visit_id=self.visit.pk,
+                id=known.next_key(MedicationLine), service_id=service.pk, visit_id=self.visit.pk,
                 institution_id=case.institution_id, medicine_id=line.medicine_code, supply_weeks=line.supply_weeks,
                 supply_days=line.days, version=self.visit.version,
             )
@@ -54,7 +53,7 @@ class Written:
     def _service(self, kind: str, entry: Entry, staff_uid: UUID, known: Known) -> Service:
         visit = self.visit
         return Service(
-            id=known.next_id(Service), visit_id=visit.pk, person_id=visit.person_id, institution_id=visit.institution_id,
+            id=known.next_key(Service), visit_id=visit.pk, person_id=visit.person_id, institution_id=visit.institution_id,
             visit_on=visit.visit_on, kind=kind, staff_id=known.staff_ids[staff_uid],
             counselling_mode=entry.counselling.mode if entry.counselling and kind != MEDICATION else "",
             spacing_days=policy_on(visit.visit_on, "visit_spacing_days"), entry_uid=entry.uid, version=visit.version,
@@ -72,31 +71,35 @@ def insert(new: Sequence[Written]) -> None:
     for written in new:
         if written.joins:
             written.visit.save(update_fields=_JOINED)
-    with pipelined():
-        _insert(Visit, visits)
-        _insert(Service, [service for written in new for service in written.services])
-        _insert(MedicationLine, [line for written in new for line in written.lines])
-        journal.record(
-            Permission.VISIT_RECORD,
-            record_type="visit",
-            uids=[written.visit.uid for written in new],
-            version=new[0].visit.version if len(new) == 1 else None,
-            fields=sorted({name for written in new for name in written.fields}),
-        )
+    rows = {
+        Visit: visits,
+        Service: [service for written in new for service in written.services],
+        MedicationLine: [line for written in new for line in written.lines],
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(_INSERT, [json.dumps([_values(row) for row in many], default=str) for many in rows.values()])
+    journal.record(
+        Permission.VISIT_RECORD,
+        record_type="visit",
+        uids=[written.visit.uid for written in new],
+        version=new[0].visit.version if len(new) == 1 else None,
+        fields=sorted({name for written in new for name in written.fields}),
+    )
     for visit in visits:
         visit._state.adding = False
 
 
-def _insert(model: type[Model], rows: Sequence[Model]) -> None:
-    """One statement for any number of rows, all values of which are known; the same text each time, so prepared."""
-    if not rows:
-        return
-    fields = model._meta.concrete_fields
-    table, columns = model._meta.db_table, ", ".join(field.column for field in fields)
-    values: list[dict[str, Any]] = [{field.column: getattr(row, field.attname) for field in fields} for row in rows]
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"INSERT INTO {table} ({columns})"  # noqa: S608 - our own words; values are a parameter
-            f" SELECT {columns} FROM jsonb_populate_recordset(NULL::{table}, %s::jsonb)",
-            [json.dumps(values, default=str)],
-        )
+def _insert_into(model: type[Model]) -> str:
+    table, columns = model._meta.db_table, ", ".join(field.column for field in model._meta.concrete_fields)
+    return (
+        f"INSERT INTO {table} ({columns})"  # noqa: S608 - our own words; the rows are a parameter
+        f" SELECT {columns} FROM jsonb_populate_recordset(NULL::{table}, %s::jsonb)"
+    )
+
+
+# One statement for any number of rows, the same each time, so that the server prepares it once. All keys are known.
+_INSERT = f"WITH visit AS ({_insert_into(Visit)}), service AS ({_insert_into(Service)}) {_insert_into(MedicationLine)}"
+
+
+def _values(row: Model) -> dict[str, Any]:
+    return {field.column: getattr(row, field.attname) for field in row._meta.concrete_fields}

@@ -50,12 +50,10 @@ class Site:
         self.log = Path(os.environ["QUITLEDGER_DATA"]) / f"web-{database.name}.log"
         self.start()
 
-    def start(self) -> None:
-        """Serve on a free port, once more on another where somebody else was faster; returns when it answers."""
+    def start(self, port: int | None = None) -> None:
+        """Serve on `port`, else on a free one (once more where somebody else was faster); returns when it answers."""
         for _ in range(3):
-            with socket.socket() as free:
-                free.bind(("127.0.0.1", 0))
-                self.port = free.getsockname()[1]
+            self.port = port or _free_port()
             with self.log.open("a") as log:
                 self.process = subprocess.Popen(
                     [sys.executable, "-m", "quitledger.ops.web", "127.0.0.1", str(self.port), "1", str(self.static)],
@@ -84,12 +82,22 @@ class Site:
     def kill_worker(self) -> None:
         """kill -9 of the process that answers requests; the server starts another by itself."""
         lines = subprocess.run(["ps", "-A", "-o", "pid=,ppid=,command="], capture_output=True, text=True, check=True)
-        children = [line.split(maxsplit=2) for line in lines.stdout.splitlines()]
-        workers = [int(pid) for pid, parent, command in children
-                   if int(parent) == self.process.pid and "resource_tracker" not in command]  # fmt: skip
+        processes = [line.split(maxsplit=2) for line in lines.stdout.splitlines()]
+        workers = [
+            int(pid)
+            for pid, parent, command in processes
+            if int(parent) == self.process.pid and "resource_tracker" not in command
+        ]
         assert workers, "the server has no worker"
         for pid in workers:
             os.kill(pid, signal.SIGKILL)
+
+    def kill(self) -> None:
+        """kill -9 of the whole server, as when the machine loses its power; `start(self.port)` is the restart."""
+        self.process.send_signal(signal.SIGSTOP)  # so that it cannot start another worker meanwhile
+        self.kill_worker()
+        self.process.kill()
+        self.process.wait()
 
     def stop(self) -> None:
         """End the server, for sure."""
@@ -99,3 +107,10 @@ class Site:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
+
+
+def _free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+        return port

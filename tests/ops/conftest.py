@@ -1,11 +1,13 @@
+import itertools
+import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from quitledger.ops.postgres import Cluster, Engine, found_engines
+from quitledger.ops.postgres import Cluster, DatabaseUrls, Engine, found_engines
 
 
 @pytest.fixture
@@ -23,3 +25,20 @@ def folder() -> Iterator[Path]:
 def engine(request: pytest.FixtureRequest) -> Engine:
     """Every PostgreSQL of this machine in turn."""
     return request.param
+
+
+_serial = itertools.count(1)
+
+
+@pytest.fixture(scope="module")
+def empty_database(template: Cluster) -> Iterator[Callable[[], DatabaseUrls]]:
+    """Makes databases without any table; they are dropped at the end of the module."""
+    names = []
+
+    def make() -> DatabaseUrls:
+        names.append(f"empty_{os.environ.get('PYTEST_XDIST_WORKER', 'main')}_{next(_serial)}")
+        return template.create_database(names[-1])
+
+    yield make
+    for name in names:
+        template.drop_database(name)

@@ -80,13 +80,20 @@ def test_a_server_that_does_not_answer_is_told():
     assert_told(quitledger("db", "migrate", DATABASE_URL=nowhere, DATABASE_OWNER_URL=nowhere), "資料庫沒有回應")
 
 
-def test_a_database_without_tables_is_told(template):
-    empty = template.create_database("without_tables")
-    try:
-        urls = {"DATABASE_URL": empty.app_url, "DATABASE_OWNER_URL": empty.owner_url}
-        assert_told(quitledger("accounts", "list", **urls), "quitledger db migrate")
-    finally:
-        template.drop_database("without_tables")
+def test_a_database_without_tables_is_told(empty_database):
+    empty = empty_database()
+    urls = {"DATABASE_URL": empty.app_url, "DATABASE_OWNER_URL": empty.owner_url}
+    assert_told(quitledger("accounts", "list", **urls), "quitledger db migrate")
+
+
+def test_the_first_migration_makes_the_keys_and_a_later_one_does_not(empty_database, tmp_path):
+    empty = empty_database()
+    here = {"DATABASE_URL": empty.app_url, "DATABASE_OWNER_URL": empty.owner_url, "QUITLEDGER_DATA": str(tmp_path),
+            "QUITLEDGER_KEYS_FILE": ""}  # fmt: skip
+    assert "keys.json" in quitledger("db", "migrate", **here).stdout
+    (tmp_path / "keys.json").unlink()
+    assert "keys.json" not in quitledger("db", "migrate", **here).stdout
+    assert not (tmp_path / "keys.json").exists(), "keys that went missing are never replaced"
 
 
 def test_the_clock_of_a_test_database_is_not_the_demos_to_shift(here):

@@ -1,13 +1,13 @@
 """`quitledger demo load`, through the command itself, at a small scale."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import date
 
 import psycopg
 import pytest
 
 from quitledger.ops.demo_story import ACCOUNTS, CLINIC, missing_day
-from quitledger.ops.postgres import Cluster, DatabaseUrls
+from quitledger.ops.postgres import DatabaseUrls
 
 from .commands import assert_told, quitledger
 
@@ -15,13 +15,12 @@ TODAY = date(2025, 4, 1)
 
 
 @pytest.fixture(scope="module")
-def urls(template: Cluster) -> Iterator[DatabaseUrls]:
-    """An empty database, loaded for 114/4/1 with 80 people."""
-    made = template.create_database("demo_data")
+def urls(empty_database: Callable[[], DatabaseUrls]) -> DatabaseUrls:
+    """A database loaded for 114/4/1 with 80 people."""
+    made = empty_database()
     outcome = load(made)
     assert outcome.returncode == 0, outcome
-    yield made
-    template.drop_database("demo_data")
+    return made
 
 
 @pytest.fixture
@@ -123,15 +122,12 @@ def test_another_day_is_refused_until_asked_for_again(urls):
     assert_told(outcome, "--again")
 
 
-def test_the_same_seed_makes_the_same_world(template, rows):
-    other = template.create_database("demo_data_again")
-    try:
-        assert load(other).returncode == 0
-        query = "SELECT uid, visit_on, visit_time, cigarettes_per_day FROM visits_visit ORDER BY uid"
-        with psycopg.connect(other.owner_url) as connection:
-            assert connection.execute(query).fetchall() == rows.execute(query).fetchall()
-    finally:
-        template.drop_database("demo_data_again")
+def test_the_same_seed_makes_the_same_world(empty_database, rows):
+    other = empty_database()
+    assert load(other).returncode == 0
+    query = "SELECT uid, visit_on, visit_time, cigarettes_per_day FROM visits_visit ORDER BY uid"
+    with psycopg.connect(other.owner_url) as connection:
+        assert connection.execute(query).fetchall() == rows.execute(query).fetchall()
 
 
 def test_a_database_with_other_data_is_left_alone(committed):

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from quitledger.ops import server
@@ -192,6 +193,22 @@ def test_the_children_know_the_application_role_alone(run):
         assert b"DATABASE_OWNER_URL" not in web.read_bytes()
 
 
+def test_the_worker_does_its_jobs_as_the_application_role(run):
+    with psycopg.connect(Cluster(run.data).ensure_database().app_url, autocommit=True) as connection:
+        connection.execute(
+            "INSERT INTO django_session VALUES ('ended', '', '2020-01-01'), ('lasting', '', '2099-01-01')"
+        )
+        connection.execute(
+            "INSERT INTO procrastinate_jobs (queue_name, task_name, args)"
+            """ VALUES ('default', 'quitledger:clear_expired', '{"timestamp": 0}')"""
+        )
+
+        def sessions() -> list[tuple[str]]:
+            return connection.execute("SELECT session_key FROM django_session").fetchall()
+
+        eventually(lambda: sessions() == [("lasting",)], run)
+
+
 def test_a_second_one_in_the_same_folder_is_told_where_the_first_one_is(run):
     outcome = quitledger("run", **environment(run.data))
     assert_told(outcome, f"http://localhost:{run.port}/")
@@ -223,28 +240,16 @@ def test_a_host_that_is_not_ours_is_told(data):
     assert_told(quitledger("run", "--host", "192.0.2.1", "--port", "8123", **environment(data)), "192.0.2.1")
 
 
-def test_a_demo_database_is_served_on_this_machine_only_unless_told_to(template):
-    urls = template.create_database("demo_to_serve")
-    top = Path(tempfile.mkdtemp(prefix="quitledger-"))
-    here = environment(top) | {"DATABASE_URL": urls.app_url, "DATABASE_OWNER_URL": urls.owner_url,
-                               "QUITLEDGER_KEYS_FILE": os.environ["QUITLEDGER_KEYS_FILE"]}  # fmt: skip
-    try:
-        assert quitledger("db", "migrate", "--purpose", "demo", **here).returncode == 0
-        assert_told(quitledger("run", "--host", "0.0.0.0", **here), "--public-demo")
-    finally:
-        template.drop_database("demo_to_serve")
-        shutil.rmtree(top)
+def test_a_demo_database_is_served_on_this_machine_only_unless_told_to(empty_database, tmp_path):
+    urls = empty_database()
+    here = environment(tmp_path) | {"DATABASE_URL": urls.app_url, "DATABASE_OWNER_URL": urls.owner_url}
+    assert quitledger("db", "migrate", "--purpose", "demo", **here).returncode == 0
+    assert_told(quitledger("run", "--host", "0.0.0.0", **here), "--public-demo")
 
 
-def test_a_machine_without_the_owners_url_serves_a_migrated_database_and_refuses_another(template):
-    urls = template.create_database("not_migrated")
-    top = Path(tempfile.mkdtemp(prefix="quitledger-"))
-    try:
-        outcome = quitledger("run", **environment(top) | {"DATABASE_URL": urls.app_url})
-        assert_told(outcome, "quitledger db migrate")
-    finally:
-        template.drop_database("not_migrated")
-        shutil.rmtree(top)
+def test_a_machine_without_the_owners_url_refuses_a_database_that_is_not_migrated(empty_database, tmp_path):
+    outcome = quitledger("run", **environment(tmp_path) | {"DATABASE_URL": empty_database().app_url})
+    assert_told(outcome, "quitledger db migrate")
 
 
 def test_a_child_that_will_not_live_is_given_up(monkeypatch, tmp_path):

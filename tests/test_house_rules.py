@@ -1,0 +1,179 @@
+"""The rules of the house that a reader would otherwise have to check by eye (docs/adr, pyproject.toml)."""
+
+import ast
+import importlib
+import inspect
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from django.apps import apps
+from importlinter.cli import lint_imports
+
+ROOT = Path(__file__).resolve().parents[1]
+PACKAGE = ROOT / "quitledger"
+SOURCES = sorted(path for path in PACKAGE.rglob("*.py") if "migrations" not in path.parts)
+RULES = sorted(PACKAGE.glob("*/rules.py"))
+SERVICES = sorted(PACKAGE.glob("*/services.py"))
+ROOMS = sorted({path.parent.name for path in PACKAGE.glob("*/apps.py")} | {"policy", "interop"})
+
+
+def name_of(path: Path) -> str:
+    """A path as it is shown in a test's name."""
+    return str(path.relative_to(ROOT))
+
+
+def test_rooms_only_look_down(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    assert lint_imports(config_filename=str(ROOT / "pyproject.toml"), no_cache=True, no_logo=True) == 0
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_every_room_says_what_it_is_for_in_half_a_page(room):
+    text = (PACKAGE / room / "README.md").read_text(encoding="utf-8")
+    assert 200 < len(text) < 4000
+
+
+NO_NAME = re.compile(r"^_?(utils?|helpers?|common|core|constants?|managers?|handlers?|misc)$")
+
+
+def test_nothing_is_named_after_nothing():
+    names = [
+        path for folder in ("quitledger", "tests") for path in (ROOT / folder).rglob("*") if path.suffix in ("", ".py")
+    ]
+    assert [name_of(path) for path in names if NO_NAME.match(path.stem)] == []
+
+
+# --- No number of the programme in code -------------------------------------------------------------------------------
+
+# Numbers that no agency decides, and what they are.
+NUMBERS = {
+    7,  # days of a week
+    31,  # days that surely lead from the first of a month into the next
+    2, 3, 4,  # versions of the civil calendar: February, the month after it, leap years
+    29,  # the day that only leap years have
+    500, 200,  # widths of columns
+    999,  # of a sort key
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("path", RULES, ids=name_of)
+def test_rules_hold_no_number_of_the_programme(path):
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    numbers = {
+        node.value: node.lineno
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Constant) and type(node.value) in (int, float) and node.value not in (0, 1)
+    }
+    assert {value: line for value, line in numbers.items() if value not in NUMBERS} == {}
+
+
+# --- Writers --------------------------------------------------------------------------------------------------------------
+
+
+def functions_of(path: Path) -> list[ast.FunctionDef]:
+    """The functions and methods of a module."""
+    return [node for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.FunctionDef)]
+
+
+def called(node: ast.AST) -> set[str]:
+    """The names of what is called in a piece of code: `f` of f(…), `save` of x.save(…), `journal.record`."""
+    names = set()
+    for call in (part for part in ast.walk(node) if isinstance(part, ast.Call)):
+        if isinstance(call.func, ast.Name):
+            names.add(call.func.id)
+        elif isinstance(call.func, ast.Attribute):
+            names |= {call.func.attr, ast.unparse(call.func)}
+    return names
+
+
+WRITES = {"create", "get_or_create", "update_or_create", "bulk_create", "bulk_update", "save", "atomic"}
+# Writers of the owner's commands, which fill what policy says and tell of it themselves (ops.database.maintain).
+NOT_ON_ANYBODYS_BEHALF = {"fill_calendar"}
+
+
+def functions_of_room(path: Path) -> dict[str, ast.FunctionDef]:
+    """The functions of all modules of a module's room, by name."""
+    return {function.name: function for module in path.parent.glob("*.py") for function in functions_of(module)}
+
+
+def reached(function: ast.FunctionDef, functions: dict[str, ast.FunctionDef]) -> set[str]:
+    """What a function calls, by itself or through other functions of its room."""
+    found, waiting = set(), [function]
+    while waiting:
+        new = called(waiting.pop()) - found
+        found |= new
+        waiting += [functions[name] for name in new if name in functions]
+    return found
+
+
+def writers() -> Iterator[tuple[Path, ast.FunctionDef]]:
+    """Every public function of a services.py that writes, by itself or through functions of its room."""
+    for path in SERVICES:
+        for function in functions_of(path):
+            if not function.name.startswith("_") and reached(function, functions_of_room(path)) & WRITES:
+                yield path, function
+
+
+WRITERS = [(path, function) for path, function in writers() if function.name not in NOT_ON_ANYBODYS_BEHALF]
+
+
+def test_writers_are_found():
+    assert {"record_visits", "record_visit", "register_case", "record_baseline", "extend_window", "add_account"} <= {
+        function.name for _, function in WRITERS
+    }
+
+
+@pytest.mark.parametrize(("path", "writer"), WRITERS, ids=[function.name for _, function in WRITERS])
+def test_every_writer_says_for_whom_it_writes_asks_whether_he_may_and_journals_it(path, writer):
+    module = importlib.import_module(".".join(path.relative_to(ROOT).with_suffix("").parts))
+    by = inspect.signature(getattr(module, writer.name)).parameters.get("by")
+    assert by is not None, "takes by="
+    assert by.kind is inspect.Parameter.KEYWORD_ONLY
+    reaches = reached(writer, functions_of_room(path))
+    assert "by.require" in reaches
+    # An import of many rows is its writer of one row, which journals, many times.
+    assert "journal.record" in reaches or "import_rows" in reaches
+    assert ast.get_docstring(writer)
+
+
+MODELS = {model.__name__ for model in apps.get_models() if model.__module__.startswith("quitledger.")}
+BY_ROW = {"save", "delete", "bulk_create", "bulk_update", "get_or_create", "update_or_create"}
+BY_QUERY = {"create", "update", "delete"}  # of Model.objects…; dictionaries have an update, too
+RAW = re.compile(r"\b(?:INSERT INTO|UPDATE|DELETE FROM|TRUNCATE|COPY)\s+(\w*_\w+|\{\})", re.ASCII)
+# What writes without being a services.py, and why.
+EXCEPTIONS = {
+    "quitledger/visits/written.py": {"save", "{}"},  # the second half of visits.services.record_visits
+    "quitledger/portal/sign_in.py": {"save"},  # one's own password, through Django's form
+    "quitledger/audit/journal.py": {"audit_journal"},
+    "quitledger/ops/database.py": {"audit_database"},  # the clock of a demo database
+    "quitledger/ops/jobs.py": {"django_session", "accounts_attempt"},
+}
+
+
+def writes_of(path: Path) -> set[str]:
+    """How a module writes rows: the methods it calls for it, the tables its SQL names."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            model = re.match(r"(\w+)\.objects\b", ast.unparse(node.func))
+            if node.func.attr in BY_ROW or (node.func.attr in BY_QUERY and model and model[1] in MODELS):
+                found.add(node.func.attr)
+        elif isinstance(node, ast.JoinedStr):
+            parts = [part.value if isinstance(part, ast.Constant) else "{}" for part in node.values]
+            found |= set(RAW.findall("".join(parts)))
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            found |= set(RAW.findall(node.value))
+    return found
+
+
+@pytest.mark.parametrize("path", [path for path in SOURCES if path not in SERVICES], ids=name_of)
+def test_rows_are_written_by_services_alone(path):
+    assert writes_of(path) == EXCEPTIONS.get(name_of(path), set())
+
+
+def test_a_row_is_not_deleted_by_any_service():
+    """A visit is voided, staff leave by an end date: what was recorded stays."""
+    assert [name_of(path) for path in SERVICES for function in functions_of(path) if "delete" in called(function)] == []
