@@ -5,11 +5,21 @@ import importlib
 import inspect
 import re
 from collections.abc import Iterator
+from datetime import time
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 from django.apps import apps
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from importlinter.cli import lint_imports
+
+from quitledger.accounts.scope import scoped
+from quitledger.visits import rules
+from quitledger.visits.services import record_visit
+
+from . import world
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "quitledger"
@@ -45,16 +55,13 @@ def test_nothing_is_named_after_nothing():
     assert [name_of(path) for path in names if NO_NAME.match(path.stem)] == []
 
 
-# --- No number of the programme in code -------------------------------------------------------------------------------
+# --- No number of the programme in code ------------------------------------------------------------------------------
 
 # Numbers that no agency decides, and what they are.
 NUMBERS = {
     7,  # days of a week
     31,  # days that surely lead from the first of a month into the next
-    2, 3, 4,  # versions of the civil calendar: February, the month after it, leap years
-    29,  # the day that only leap years have
-    500, 200,  # widths of columns
-    999,  # of a sort key
+    200, 500,  # characters: widths of columns
 }  # fmt: skip
 
 
@@ -69,7 +76,7 @@ def test_rules_hold_no_number_of_the_programme(path):
     assert {value: line for value, line in numbers.items() if value not in NUMBERS} == {}
 
 
-# --- Writers --------------------------------------------------------------------------------------------------------------
+# --- Writers ---------------------------------------------------------------------------------------------------------
 
 
 def functions_of(path: Path) -> list[ast.FunctionDef]:
@@ -177,3 +184,22 @@ def test_rows_are_written_by_services_alone(path):
 def test_a_row_is_not_deleted_by_any_service():
     """A visit is voided, staff leave by an end date: what was recorded stays."""
     assert [name_of(path) for path in SERVICES for function in functions_of(path) if "delete" in called(function)] == []
+
+
+# --- Few statements --------------------------------------------------------------------------------------------------
+
+MOST_STATEMENTS = 12
+
+
+def test_a_visit_is_recorded_with_few_statements(db):
+    recorder = world.actor("recorder")
+    with scoped(recorder):
+        case, staff = world.case(), {name: world.staff(name).uid for name in ("示範丑", "示範子")}
+        entry = rules.Entry(
+            uuid4(), world.TODAY, time(9, 0), rules.Medication(staff["示範丑"], (rules.Line(world.PATCH, 2),)),
+            rules.Counselling(staff["示範子"]),
+        )  # fmt: skip
+        with CaptureQueriesContext(connection) as captured:
+            record_visit(case=case, entry=entry, by=recorder)
+    statements = [query["sql"] for query in captured.captured_queries]
+    assert 0 < len(statements) <= MOST_STATEMENTS, statements

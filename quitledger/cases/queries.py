@@ -2,7 +2,8 @@
 
 from uuid import UUID
 
-from django.db.models import Model, Q, QuerySet
+from django.db import connection
+from django.db.models import Q, QuerySet
 
 from quitledger.accounts.actors import Actor
 from quitledger.accounts.permissions import Permission
@@ -27,20 +28,21 @@ def visible_case(uid: UUID, *, by: Actor) -> Case | None:
     Asked at every page of a case and at every visit recorded, so that no query is built anew for it.
     """
     by.require(Permission.CASE_READ)
-    case = next(iter(Case.objects.raw(_CASE, [uid])), None)
-    if case is None or by.institution_id not in (None, case.institution_id):
+    with connection.cursor() as cursor:
+        cursor.execute(_CASE, [uid])
+        row = cursor.fetchone()
+    if row is None:
         return None
-    (case.person,) = Person.objects.raw(_PERSON, [case.person_id])
-    return case
+    case = Case.from_db(None, _CASE_FIELDS, row[: len(_CASE_FIELDS)])
+    case.person = Person.from_db(None, _PERSON_FIELDS, row[len(_CASE_FIELDS) :])
+    return case if by.institution_id in (None, case.institution_id) else None
 
 
-def _select(model: type[Model], where: str) -> str:
-    """All columns by name: with `*`, a column added later would break statements already prepared."""
-    columns = ", ".join(field.column for field in model._meta.concrete_fields)
-    return f"SELECT {columns} FROM {model._meta.db_table} WHERE {where}"  # noqa: S608 - our own words
-
-
-_CASE, _PERSON = _select(Case, "uid = %s"), _select(Person, "id = %s")
+_CASE_FIELDS, _PERSON_FIELDS = ([f.attname for f in model._meta.concrete_fields] for model in (Case, Person))
+_CASE = f"""
+SELECT {", ".join([*(f"c.{name}" for name in _CASE_FIELDS), *(f"p.{name}" for name in _PERSON_FIELDS)])}
+FROM cases_case c JOIN cases_person p ON p.id = c.person_id WHERE c.uid = %s
+"""  # noqa: S608 - our own words
 
 
 def find_cases(text: str, *, by: Actor) -> list[Case]:

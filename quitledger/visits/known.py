@@ -43,11 +43,14 @@ SELECT (SELECT count(*) FROM person),
   programme_now()
 """
 # A statement of its own after the lock: it sees what others have committed while they were waited for.
-_VISIT_FIELDS = [field.attname for field in Visit._meta.concrete_fields]
+_VISIT_FIELDS = (
+    *("id", "uid", "case_id", "person_id", "institution_id", "visit_on", "visit_time", "pregnant"),
+    *("cigarettes_per_day", "co_ppm", "note", "in_force", "version"),
+)
 _VISITS = f"""
 SELECT s.kind, s.entry_uid, {", ".join(f"v.{name}" for name in _VISIT_FIELDS)}
 FROM visits_visit v JOIN visits_service s ON s.visit_id = v.id
-WHERE v.person_id = ANY(%(persons)s) AND v.institution_id = ANY(%(institutions)s)
+WHERE v.case_id = ANY(%(cases)s)
 """  # noqa: S608 - our own words
 
 

@@ -343,7 +343,7 @@ def test_history_cannot_be_forged_by_hanging_its_trigger_on_a_temporary_table(co
                 )
 
 
-# --- Columns that are the database's word ---------------------------------------------------------------------------
+# --- Columns that are the database's word ----------------------------------------------------------------------------
 
 
 def test_who_recorded_a_visit_and_when_is_not_the_writers_to_say(committed, owner):

@@ -161,7 +161,7 @@ def test_a_production_database_has_the_clock_of_the_world(committed, owner):
         owner.execute("UPDATE audit_database SET clock_offset = '1 second'")
 
 
-# --- Partitions --------------------------------------------------------------------------------------------------------
+# --- Partitions ------------------------------------------------------------------------------------------------------
 
 
 def months(owner: psycopg.Connection) -> set[str]:

@@ -17,7 +17,7 @@ from . import given
 from .served import Site
 
 CLIENTS = 4
-PEOPLE_OF_EACH, UNTIL_KILLED = 8, 0.5  # seconds
+PEOPLE_OF_EACH = 10
 DAYS = [date(2025, 3, 1) + timedelta(days=5 * number) for number in range(6)]
 
 
@@ -89,6 +89,13 @@ def forms(site: Site, client: int) -> Iterator[tuple[str, dict[str, str]]]:
             }  # fmt: skip
 
 
+def wait_for_visits(clients: list[Client], *, part: float) -> None:
+    """Return when this part of all visits is acknowledged and everybody is busy with the next."""
+    wanted = part * sum(len(client.forms) for client in clients)
+    while sum(len(client.acknowledged) for client in clients) < wanted and not any(one.fault for one in clients):
+        time.sleep(0.005)
+
+
 def test_every_acknowledged_visit_survives_a_kill_with_its_journal_entry_and_history_and_none_is_half_there(site: Site):
     first = Client(site.port)
     first.sign_in()
@@ -96,10 +103,10 @@ def test_every_acknowledged_visit_survives_a_kill_with_its_journal_entry_and_his
     threads = [threading.Thread(target=client.record_all, daemon=True) for client in clients]
     for thread in threads:
         thread.start()
-    time.sleep(UNTIL_KILLED)
+    wait_for_visits(clients, part=0.2)
     site.kill_worker()
     assert site.answers(10)  # the server has started another by itself
-    time.sleep(UNTIL_KILLED)
+    wait_for_visits(clients, part=0.5)
     site.kill()
     site.start(site.port)
     for thread in threads:

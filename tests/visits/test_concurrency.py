@@ -229,7 +229,7 @@ def test_two_who_change_the_same_version_of_a_case_do_not_overwrite_each_other(c
     assert one(owner, "SELECT name FROM cases_case WHERE id = %s", [case]) == stands
 
 
-# --- The server dies ---------------------------------------------------------------------------------------------------
+# --- The server dies -------------------------------------------------------------------------------------------------
 
 WRITERS = 4
 BEFORE_THE_END = 40  # visits acknowledged before the server is killed

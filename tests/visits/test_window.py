@@ -28,7 +28,6 @@ pytestmark = pytest.mark.engine
 FEBRUARY, MARCH = date(2025, 2, 1), date(2025, 3, 1)
 DAY = date(2025, 2, 15)
 CLOSES_AT = datetime(2025, 3, 21, tzinfo=TAIPEI)
-A_MOMENT = timedelta(milliseconds=400)  # to write in; then the window closes
 WINDOW = "visits_window"
 
 
@@ -44,7 +43,13 @@ def commit_refused(database: Any, at: Keys, write: Callable[[psycopg.Connection]
     return None
 
 
-# --- What is refused after closing, and stands before it ----------------------------------------------------------------
+def let_midnight_pass(owner: psycopg.Connection) -> None:
+    """A twentieth of a second before the window closes, then a tenth of a second of waiting."""
+    set_clock(owner, CLOSES_AT - timedelta(milliseconds=50))
+    time.sleep(0.1)
+
+
+# --- What is refused after closing, and stands before it -------------------------------------------------------------
 
 WRITES = {
     "a visit is added": lambda c, at, _: record(c, at, DAY - timedelta(days=5)),
@@ -103,7 +108,7 @@ def test_the_owner_records_in_a_closed_month(committed, owner):
     assert one(owner, "SELECT visit_on FROM visits_visit") == DAY
 
 
-# --- To the moment ------------------------------------------------------------------------------------------------------
+# --- To the moment ---------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -131,10 +136,10 @@ def test_what_began_before_midnight_and_commits_after_it_is_refused(committed, o
         open_month(connection, at.institution, DAY)
 
     def write(connection: psycopg.Connection) -> None:
-        set_clock(owner, CLOSES_AT - A_MOMENT)
+        set_clock(owner, CLOSES_AT - timedelta(minutes=1))
         record(connection, at, DAY)
         assert one(connection, "SELECT programme_now() < %s", [CLOSES_AT])
-        time.sleep(A_MOMENT.total_seconds())
+        let_midnight_pass(owner)
 
     assert commit_refused(committed, at, write) == WINDOW
     assert one(owner, "SELECT count(*) FROM visits_visit") == 0
@@ -145,16 +150,16 @@ def _entry(day: date = DAY) -> rules.Entry:
 
 
 def _record_across_midnight(owner: psycopg.Connection, account: int, tries: list[datetime]) -> Callable[[], Visit]:
-    """A request as the portal runs it; the first try starts a moment before closing and ends after it."""
+    """A request as the portal runs it; the first try writes before closing and ends after it."""
 
     def request() -> Visit:
         if not tries:
-            set_clock(owner, CLOSES_AT - A_MOMENT)
+            set_clock(owner, CLOSES_AT - timedelta(minutes=1))
         with transaction.atomic():
             desk = enter(account)
             tries.append(desk.moment)
             visit = record_visit(case=world.case(), entry=_entry(), by=desk.actor)
-            time.sleep(A_MOMENT.total_seconds())
+            let_midnight_pass(owner)
             return visit
 
     return request
@@ -217,7 +222,7 @@ def test_the_servers_time_zone_changes_nothing(committed, owner, zone, set_by):
     assert commit_refused(committed, at, lambda c: record(c, at, tomorrow)) == "visits_not_in_the_future"
 
 
-# --- What has no window ---------------------------------------------------------------------------------------------------
+# --- What has no window ----------------------------------------------------------------------------------------------
 
 
 def test_a_day_that_has_not_come_is_refused(committed, owner):
@@ -261,7 +266,7 @@ def test_a_visit_has_a_service(committed, owner):
     assert commit_refused(committed, at, write) == "visits_visit_services"
 
 
-# --- Extensions -------------------------------------------------------------------------------------------------------------
+# --- Extensions ------------------------------------------------------------------------------------------------------
 
 LATER = datetime(2025, 4, 26, tzinfo=TAIPEI)
 
