@@ -3,10 +3,13 @@
 from allauth.account import auth_backends
 from allauth.account.adapter import DefaultAccountAdapter
 from allauth.mfa.adapter import DefaultMFAAdapter
+from django.db import connection
 from django.http import HttpRequest
 
 from .keys import keys
 from .models import User
+
+_FIELDS = [field.attname for field in User._meta.concrete_fields]
 
 
 class AuthenticationBackend(auth_backends.AuthenticationBackend):
@@ -14,12 +17,13 @@ class AuthenticationBackend(auth_backends.AuthenticationBackend):
 
     def get_user(self, user_id: int) -> User | None:
         """The account, unless it was closed."""
-        found = User.objects.raw(
-            "SELECT id, uid, username, display_name, password, agency_role, is_active, last_login, created_at"
-            " FROM accounts_user WHERE id = %s AND is_active",
-            [user_id],
-        )
-        return next(iter(found), None)
+        with connection.cursor() as cursor:
+            cursor.execute(
+                f"SELECT {', '.join(_FIELDS)} FROM accounts_user WHERE id = %s AND is_active",  # noqa: S608 - our words
+                [user_id],
+            )
+            row = cursor.fetchone()
+        return User.from_db(None, _FIELDS, row) if row else None
 
 
 class AccountAdapter(DefaultAccountAdapter):

@@ -81,9 +81,10 @@ CREATE POLICY scope ON audit_journal FOR SELECT
 CREATE POLICY entry ON audit_journal FOR INSERT
   WITH CHECK (institution_id IS NOT DISTINCT FROM nullif(greatest(current_scope(), 0), 0));
 
--- A person is seen, and locked, by the institutions that have a case of him; changed by none of them.
+-- A person is seen, and locked, by the institutions that have a case of him; changed by none of them. OFFSET 0 has the
+-- case looked up for each person: the planner would otherwise read all cases of the institution beforehand.
 CREATE POLICY scope ON cases_person USING ((SELECT current_scope()) = 0 OR EXISTS (
-  SELECT FROM cases_case c WHERE c.person_id = cases_person.id AND c.institution_id = (SELECT current_scope())))
+  SELECT FROM cases_case c WHERE c.person_id = cases_person.id AND c.institution_id = (SELECT current_scope()) OFFSET 0))
   WITH CHECK (false);
 
 -- Staff are seen where they have or had a contract; so are their certificates.

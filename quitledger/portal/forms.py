@@ -42,10 +42,12 @@ class Form(forms.Form):
     use_required_attribute = False  # the page's own words, not the browser's bubbles
     all_optional = False
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        for field in self.fields.values():
-            field.error_messages = {**field.error_messages, **_asking(field)}
+    def add_error(self, field: str | None, error: Any) -> None:
+        """Django's, in our words where it is Django that complains."""
+        if field and isinstance(error, ValidationError):
+            words = _asking(self.fields[field]).get(getattr(error, "code", None) or "")
+            error = ValidationError(words, code=error.code) if words else error
+        super().add_error(field, error)
 
 
 def _asking(field: forms.Field) -> dict[str, str]:

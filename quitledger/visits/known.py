@@ -61,7 +61,7 @@ class Known:
         cases = list(cases)
         lines = [line for entry in entries if entry.medication for line in entry.medication.lines]
         months = sorted({(case.institution_id, rules.month_of(entry.visit_on)) for case in cases for entry in entries})
-        asked = {
+        asked: dict[str, Any] = {
             "cases": [case.pk for case in cases],
             "persons": sorted({case.person_id for case in cases}),
             "institutions": sorted({case.institution_id for case in cases}),

@@ -71,7 +71,7 @@ def insert(new: Sequence[Written]) -> None:
     for written in new:
         if written.joins:
             written.visit.save(update_fields=_JOINED)
-    rows = {
+    rows: dict[type[Model], Sequence[Model]] = {
         Visit: visits,
         Service: [service for written in new for service in written.services],
         MedicationLine: [line for written in new for line in written.lines],
@@ -90,7 +90,7 @@ def insert(new: Sequence[Written]) -> None:
 
 
 def _insert_into(model: type[Model]) -> str:
-    table, columns = model._meta.db_table, ", ".join(field.column for field in model._meta.concrete_fields)
+    table, columns = model._meta.db_table, ", ".join(str(field.column) for field in model._meta.concrete_fields)
     return (
         f"INSERT INTO {table} ({columns})"  # noqa: S608 - our own words; the rows are a parameter
         f" SELECT {columns} FROM jsonb_populate_recordset(NULL::{table}, %s::jsonb)"
@@ -102,4 +102,4 @@ _INSERT = f"WITH visit AS ({_insert_into(Visit)}), service AS ({_insert_into(Ser
 
 
 def _values(row: Model) -> dict[str, Any]:
-    return {field.column: getattr(row, field.attname) for field in row._meta.concrete_fields}
+    return {str(field.column): getattr(row, field.attname) for field in row._meta.concrete_fields}

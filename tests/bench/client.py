@@ -21,7 +21,10 @@ _LOCATION = re.compile(rb"(?mi)^location: *(\S+)")
 
 
 def clients_sent(port: int, clients: list[dict[str, Any]]) -> dict[str, Any]:
-    """Let a process of clients send all requests: {"session", "requests": [{"path", "body" of a POST}]} for each."""
+    """Let a process of clients send all requests.
+
+    A client is {"session", "requests"}, a request {"path"} with "body" for a POST and "session" where not the client's.
+    """
     job = json.dumps({"port": port, "clients": clients})
     done = subprocess.run([sys.executable, "-m", __name__], input=job, stdout=subprocess.PIPE, check=True, text=True)
     result: dict[str, Any] = json.loads(done.stdout)
@@ -66,24 +69,29 @@ class Client:
     def __init__(self, port: int, session: str, requests: list[dict[str, str]]) -> None:
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=60)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.host, self.cookies, token = f"127.0.0.1:{port}", f"sessionid={session}", ""
-        first = next((request["path"] for request in requests if "body" in request), None)
+        self.host, self.session, self.cookie, token = f"127.0.0.1:{port}", session, "", ""
+        first = next((request for request in requests if "body" in request), None)
         if first:  # a form is opened before it is sent: its hidden token, and the cookie that goes with it
-            head, page = self.send(self._bytes({"path": first}))
+            head, page = self.ask({"path": first["path"]})
             if (form := _TOKEN.search(page)) and (cookie := _COOKIE.search(head)):
                 token = f"&csrfmiddlewaretoken={form[1].decode()}"
-                self.cookies += f"; csrftoken={cookie[1].decode()}"
+                self.cookie = f"; csrftoken={cookie[1].decode()}"
         self.requests = [self._bytes(request, token) for request in requests]
         self.answers: list[dict[str, Any]] = []
 
     def _bytes(self, request: dict[str, str], token: str = "") -> bytes:
         method = "POST" if "body" in request else "GET"
-        head = f"{method} {request['path']} HTTP/1.1\r\nHost: {self.host}\r\nCookie: {self.cookies}\r\n"
+        cookie = f"sessionid={request.get('session', self.session)}{self.cookie}"
+        head = f"{method} {request['path']} HTTP/1.1\r\nHost: {self.host}\r\nCookie: {cookie}\r\n"
         if method == "GET":
             return f"{head}\r\n".encode()
         body = f"{request['body']}{token}"
         head += f"Origin: http://{self.host}\r\nContent-Type: application/x-www-form-urlencoded\r\n"
         return f"{head}Content-Length: {len(body)}\r\n\r\n{body}".encode()
+
+    def ask(self, request: dict[str, str]) -> tuple[bytes, bytes]:
+        """Head and body of the answer to one request besides."""
+        return self.send(self._bytes(request))
 
     def send(self, request: bytes) -> tuple[bytes, bytes]:
         """Head and body of the answer."""

@@ -45,7 +45,11 @@ def nation(*, institutions: int, visits: int, cases: int) -> Iterator[Nation]:
     with TemporaryDirectory(prefix="quitledger-bench-") as name:
         folder = Path(name)
         folder.chmod(0o711)  # as root, PostgreSQL's user must be able to pass
-        os.environ |= {"QUITLEDGER_DATA": name, "QUITLEDGER_HOSTS": "127.0.0.1", "QUITLEDGER_SECRET_KEY": "for the bench"}
+        os.environ |= {
+            "QUITLEDGER_DATA": name,
+            "QUITLEDGER_HOSTS": "127.0.0.1",
+            "QUITLEDGER_SECRET_KEY": "for the bench",
+        }
         from quitledger.ops.postgres import Cluster
 
         cluster = Cluster(folder)
@@ -94,7 +98,9 @@ def _load(url: str, institutions: int, people: int, cases: int) -> None:
             copy.set_types(["int4", "bytea", "bytea", "text"])
             for serial in range(1, people + 1):
                 number = make_up(serial)
-                copy.write_row((serial, identity_hash("national_id", number), *keys().encrypt(number, about=b"identity")))
+                copy.write_row(
+                    (serial, identity_hash("national_id", number), *keys().encrypt(number, about=b"identity"))
+                )
         connection.execute("ANALYZE made_up")
         spacing = connection.execute(
             "SELECT format('CONSTRAINT %I %s', conname, pg_get_constraintdef(oid)) FROM pg_constraint"

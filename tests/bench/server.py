@@ -16,6 +16,7 @@ from .nation import Nation
 
 PRODUCT, FLOOR = "quitledger.ops.web", "tests.bench.server"  # the modules that serve
 
+
 @contextmanager
 def serving(module: str, nation: Nation, workers: int) -> Iterator[int]:
     """The server `module` (quitledger.ops.web or this one) as the application role; its port."""

@@ -1,4 +1,4 @@
-"""A running site for each module, one Chromium for the run, and pages that complain by themselves.
+"""A running site and a Chromium for each module, and pages that complain by themselves.
 
 Every page a test opens is watched: an error in the console, a request to another host, a file that is missing, a
 name or an identity number in an address make the test fail at its end, whatever it was about.
@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
 from quitledger.ops.postgres import Cluster
-from tests.conftest import Database, connect_django
+from tests.conftest import Database
 
 from .find_browser import browser_path
 from .served import Site
@@ -27,11 +27,14 @@ WIDE, NARROW = {"width": 1280, "height": 900}, {"width": 360, "height": 740}
 SignedInAs = Callable[..., Page]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """One Chromium for all tests; it has no profile, each page gets its own context."""
+    """One Chromium for a module; it has no profile, each page gets its own context.
+
+    Not for the whole run: while Playwright is there its event loop runs in this thread, and nobody else's can.
+    """
     path = browser_path()
-    # Playwright's event loop lives in this thread; Django, asked from the tests themselves, would take that for async.
+    # Django, asked from the tests themselves, would take that for asynchronous code and refuse.
     os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "1"
     with sync_playwright() as playwright:
         sandbox = ["--no-sandbox"] if os.geteuid() == 0 else []
@@ -43,10 +46,9 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="module")
 def site(template: Cluster, request: pytest.FixtureRequest) -> Iterator[Site]:
-    """The site on a database of the module's own. Django, in the test itself, is the owner of that database."""
+    """The site on a database of the module's own."""
     worker = os.environ.get("PYTEST_XDIST_WORKER", "main")
     database = Database(template, f"{request.module.__name__.rpartition('.')[2]}_{worker}")
-    connect_django(database.owner_url)
     running = Site(database)
     yield running
     running.stop()

@@ -36,10 +36,12 @@ CODE_LASTS = 30  # seconds: TOTP_PERIOD
 @contextmanager
 def the_owner(site: Site) -> Iterator[None]:
     """A committed transaction of the owner of the site's database."""
-    if connections.settings["default"]["NAME"] != site.database.name:
-        connect_django(site.database.owner_url)
-    with scoped(SYSTEM):
-        yield
+    connect_django(site.database.owner_url)
+    try:
+        with scoped(SYSTEM):
+            yield
+    finally:
+        connections.close_all()  # one left open while Playwright's loop runs cannot be found when it has stopped
 
 
 def _at(institution_code: str) -> Actor:

@@ -1,0 +1,67 @@
+"""Measure the whole stack on this machine and print one JSON document. Progress goes to the standard error output."""
+
+import argparse
+import json
+import math
+import os
+import platform
+import sys
+import time
+from importlib.metadata import version
+from typing import Any
+
+import psycopg
+
+from . import lists, recording
+from .nation import OPEN_DAYS, nation
+
+
+def main() -> int:
+    """0 when every aim was met, else 1: of `--quick`, which says nothing about a large database, always 0."""
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="a small nation and few requests: does it run at all?")
+    quick = parser.parse_args().quick
+    plan = {1: 80, 4: 160, 16: 320} if quick else {1: 800, 4: 2400, 16: 4800}
+    # The first institution records in every round: warm-up, 1 client, 4 and 16.
+    most = sum(math.ceil(visits / clients) for clients, visits in [(16, recording.WARM_UP), *plan.items()])
+    size = {"institutions": 200, "visits": 20_000} if quick else {"institutions": 2_776, "visits": 1_000_000}
+    workers = os.cpu_count() or 1
+    begin = time.perf_counter()
+    tell(f"making a nation of {size}")
+    with nation(**size, cases=math.ceil(most / len(OPEN_DAYS)) + 1) as made:
+        result: dict[str, Any] = {
+            "quick": quick, "machine": _machine(made.superuser_url), "settings": _settings(workers),
+            "nation": size | {"seconds": made.seconds},
+        }  # fmt: skip
+        result["lists"] = lists.measure(made, workers=workers, requests=60 if quick else 240, tell=tell)
+        result["recording"] = recording.measure(made, workers=workers, plan=plan, tell=tell)
+    result["seconds"] = round(time.perf_counter() - begin, 1)
+    result["met"] = result["recording"]["met"] and all(result["lists"][kind]["met"] for kind in lists.AIMS)
+    json.dump(result, sys.stdout, ensure_ascii=False, indent=2)
+    print()
+    return 0 if result["met"] or quick else 1
+
+
+def tell(line: str) -> None:
+    """Progress."""
+    print(line, file=sys.stderr, flush=True)
+
+
+def _machine(url: str) -> dict[str, Any]:
+    with psycopg.connect(url) as connection:
+        row = connection.execute("SHOW server_version").fetchone()
+    return {
+        "cores": os.cpu_count(), "load_before": round(os.getloadavg()[0], 2), "system": platform.platform(),
+        "python": platform.python_version(), "postgresql": row and row[0],
+        **{name: version(name) for name in ("Django", "granian", "psycopg")},
+    }  # fmt: skip
+
+
+def _settings(workers: int) -> dict[str, Any]:
+    from quitledger.ops import web
+
+    return {"workers": workers, "threads_a_worker": web.THREADS, "fsync": "on", "clients": "on the same machine"}
+
+
+if __name__ == "__main__":
+    sys.exit(main())
