@@ -15,7 +15,6 @@ from quitledger.accounts.models import User
 from quitledger.accounts.permissions import Role
 from quitledger.accounts.scope import scoped
 from quitledger.accounts.services import add_account
-from quitledger.cases.identity import make_up
 from quitledger.cases.models import Case
 from quitledger.cases.services import BaselineEntry, Registration, record_baseline, register_case
 from quitledger.institutions.models import Institution, InstitutionDetails, StaffMember
@@ -27,6 +26,7 @@ from quitledger.institutions.services import (
     record_staff,
 )
 from quitledger.policy import TAIPEI
+from quitledger.policy.identity import make_up
 from quitledger.visits.models import Medicine
 
 NOW = datetime(2025, 4, 1, 9, 30, tzinfo=TAIPEI)

@@ -8,8 +8,7 @@ from django.db.models import Func, Q
 from quitledger.accounts.keys import keys
 from quitledger.accounts.models import User
 from quitledger.institutions.models import Institution
-
-from .identity import IdentityKind, mask
+from quitledger.policy.identity import IdentityKind, mask
 
 
 class ProgrammeNow(Func):
@@ -28,7 +27,7 @@ class Person(models.Model):
     """
 
     uid = models.UUIDField(unique=True, db_default=RandomUUID(), editable=False)
-    identity_kind = models.CharField(max_length=30, choices=[(kind, kind.value) for kind in IdentityKind])
+    identity_kind = models.CharField(max_length=30, choices=[(kind.value, kind.label) for kind in IdentityKind])
     identity_country = models.CharField(max_length=3, blank=True)
     identity_hash = models.BinaryField(max_length=32)
     identity_token = models.BinaryField()

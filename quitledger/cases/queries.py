@@ -7,8 +7,8 @@ from django.db.models import Q, QuerySet
 
 from quitledger.accounts.actors import Actor
 from quitledger.accounts.permissions import Permission
+from quitledger.policy.identity import normalise, recognise
 
-from .identity import normalise, recognise
 from .models import Baseline, Case, Person
 from .services import find_by_identity
 

@@ -13,10 +13,10 @@ from quitledger.accounts.keys import keys
 from quitledger.accounts.permissions import Permission
 from quitledger.audit import journal
 from quitledger.policy import format_roc
+from quitledger.policy.identity import IdentityKind, check_identity, normalise, sex_of
 from quitledger.policy.problem import Problem, Refused
 
 from . import rules
-from .identity import IdentityKind, check_identity, normalise, sex_of
 from .models import Baseline, Case
 
 

@@ -1,6 +1,6 @@
 """The only writers of institutions, contracts, staff and memberships. Run as the owner role (commands)."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from typing import TextIO
 
@@ -11,6 +11,8 @@ from quitledger.accounts.keys import keys
 from quitledger.accounts.models import User
 from quitledger.accounts.permissions import Permission
 from quitledger.audit import journal
+from quitledger.audit.database import purpose
+from quitledger.policy.identity import check_identity, normalise, recognise
 from quitledger.policy.problem import Problem, Refused
 
 from . import imports
@@ -100,11 +102,15 @@ def record_staff(row: StaffRow, *, by: Actor) -> StaffMember:
     if bool(row.certificate) != bool(row.certificate_ends_on):
         missing = "證明到期日" if row.certificate else "資格證明"
         raise Refused([Problem("certificate-incomplete", f"「{missing}」沒有填，無法登錄資格證明。", missing)])
-    hashed = keys().keyed_hash(f"staff:{row.identity_number}")
+    number = normalise(row.identity_number)
+    problems = _check_staff_number(number)
+    if problems:
+        raise Refused(problems)
+    hashed = keys().keyed_hash(f"staff:{number}")
     with transaction.atomic():
         staff = StaffMember.objects.filter(identity_hash=hashed).first()
         if staff is None:
-            token, key_id = keys().encrypt(row.identity_number, about=b"staff")
+            token, key_id = keys().encrypt(number, about=b"staff")
             staff = StaffMember.objects.create(
                 name=row.name,
                 profession=row.profession,
@@ -128,6 +134,16 @@ def record_staff(row: StaffRow, *, by: Actor) -> StaffMember:
             fields=["name", "profession", "contract", *(["certificate"] if row.certificate else [])],
         )
     return staff
+
+
+def _check_staff_number(number: str) -> list[Problem]:
+    """A staff member is told apart by his card's number: one wrong character makes a second person of him."""
+    kind = recognise(number)
+    if kind is None:
+        words = "「身分證字號」不是身分證或居留證的號碼（1 個英文字母加 9 位數字），請核對證件。"
+        return [Problem("identity-unreadable", words, "身分證字號")]
+    found = check_identity(kind, number, made_up_allowed=purpose() != "production")
+    return [replace(problem, field="身分證字號") for problem in found]
 
 
 def add_membership(

@@ -11,11 +11,11 @@ from decimal import Decimal
 from uuid import UUID, uuid5
 
 from quitledger.accounts.permissions import Role
-from quitledger.cases.identity import IdentityKind, make_up
 from quitledger.cases.rules import FTND_ITEMS, age_on
 from quitledger.cases.services import BaselineEntry, Registration
 from quitledger.institutions.services import InstitutionRow, StaffRow
 from quitledger.policy import TAIPEI, policy_on
+from quitledger.policy.identity import IdentityKind, make_up
 from quitledger.visits.rules import COUNSELLING, MEDICATION, Counselling, Entry, Line, Medication, month_closes_at
 from quitledger.visits.services import MedicineRow
 
@@ -158,7 +158,7 @@ def staff(rows: list[InstitutionRow], today: date, chance: random.Random) -> dic
             )
     for one, other in zip(rows[1::3], rows[2::3], strict=False):
         starts_on = max(one.contract_starts_on, other.contract_starts_on) + timedelta(days=31)
-        also = replace(found[one.code][0], institution_code=other.code, starts_on=starts_on, certificate="")
+        also = replace(found[one.code][0], institution_code=other.code, starts_on=starts_on)
         found[other.code].append(replace(also, ends_on=other.contract_ends_on))
     return found
 

@@ -15,12 +15,12 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from quitledger.accounts.permissions import Permission
 from quitledger.audit import journal
-from quitledger.cases.identity import COUNTRIES, IdentityKind
 from quitledger.cases.models import Case
 from quitledger.cases.queries import MOST_FOUND, baselines_of, find_cases, visible_case
 from quitledger.cases.rules import FTND_ITEMS, age_on
 from quitledger.cases.services import BaselineEntry, Registration, record_baseline, register_case, show_identity
 from quitledger.policy import PolicyGap
+from quitledger.policy.identity import COUNTRIES, IdentityKind
 from quitledger.policy.problem import Refused
 from quitledger.visits.queries import VisitQuery, eligibility_on, last_visit, search
 

@@ -1,9 +1,11 @@
 """戒菸者就醫資料查詢: the one list of visits that page, downloads, JSON and person page read."""
 
-import json
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import date, datetime, time
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 from uuid import UUID
 
@@ -12,10 +14,10 @@ from django.db import connection
 from quitledger.accounts.actors import Actor
 from quitledger.accounts.keys import keys
 from quitledger.accounts.permissions import Permission
-from quitledger.cases.identity import mask
 from quitledger.cases.models import Baseline, Case
 from quitledger.cases.rules import Eligibility
 from quitledger.policy import TAIPEI
+from quitledger.policy.identity import mask
 
 from .models import Service, Visit
 from .rules import LABELS, MEDICATION, Facts, IntakeFacts, RecordedService, Timeliness, eligibility, month_of
@@ -27,7 +29,11 @@ TIMELINESS = """CASE
     WHEN v.recorded_at < m.closes_at THEN 'in_window'
     ELSE 'late' END"""
 
-SORTS = {"visit_on": "v.visit_on", "recorded_at": "v.recorded_at", "name": "c.name"}
+SORTS = {
+    "visit_on": "v.visit_on",
+    "recorded_at": "v.recorded_at",
+    "name": "(SELECT c.name FROM cases_case c WHERE c.id = v.case_id)",
+}
 
 
 @dataclass(frozen=True)
@@ -96,17 +102,16 @@ class Totals:
 
 _FROM = """
 FROM visits_visit v
-JOIN cases_case c ON c.id = v.case_id
-JOIN cases_person p ON p.id = v.person_id
 JOIN visits_servicemonth m ON m.institution_id = v.institution_id AND m.month = date_trunc('month', v.visit_on)::date
 """
+# The services of the visits found, a row for each line: asked once for all of them.
 _SERVICES = """
-  (SELECT jsonb_agg(jsonb_build_object('kind', s.kind, 'staff', t.name, 'profession', t.profession,
-     'mode', s.counselling_mode, 'lines', (
-       SELECT jsonb_agg(jsonb_build_array(d.name, l.supply_weeks, l.supply_days) ORDER BY l.id)
-       FROM visits_medicationline l JOIN visits_medicine d ON d.code = l.medicine_code WHERE l.service_id = s.id))
-     ORDER BY s.kind DESC)
-   FROM visits_service s LEFT JOIN institutions_staffmember t ON t.id = s.staff_id WHERE s.visit_id = v.id)
+SELECT s.visit_id, s.kind, s.counselling_mode, t.profession, t.name, d.name, l.supply_weeks, l.supply_days
+FROM visits_service s
+LEFT JOIN institutions_staffmember t ON t.id = s.staff_id
+LEFT JOIN visits_medicationline l ON l.service_id = s.id
+LEFT JOIN visits_medicine d ON d.code = l.medicine_code
+WHERE s.visit_id = ANY(%s) ORDER BY s.visit_id, s.kind DESC, l.id
 """
 _PROFESSIONS = {"physician": "醫師", "dentist": "牙醫師", "pharmacist": "藥師", "counsellor": "衛教師"}
 
@@ -127,7 +132,7 @@ def _where(query: VisitQuery, by: Actor) -> tuple[str, dict[str, Any]]:
     if not query.with_voided:
         parts.append("v.in_force")
     if query.case_uids:
-        parts.append("c.uid = ANY(%(cases)s)")
+        parts.append("v.case_id IN (SELECT id FROM cases_case WHERE uid = ANY(%(cases)s))")
         values["cases"] = list(query.case_uids)
     if query.kind:
         parts.append("EXISTS (SELECT FROM visits_service s WHERE s.visit_id = v.id AND s.kind = %(kind)s)")
@@ -149,10 +154,10 @@ def totals(query: VisitQuery, *, by: Actor) -> Totals:
     where, values = _where(query, by)
     with connection.cursor() as cursor:
         cursor.execute(
-            f"SELECT {TIMELINESS} AS tag, count(*),"  # noqa: S608 - composed of our own words; values are parameters
-            " sum((SELECT count(*) FROM visits_service s WHERE s.visit_id = v.id AND s.kind = 'medication')),"
-            " sum((SELECT count(*) FROM visits_service s WHERE s.visit_id = v.id AND s.kind = 'counselling'))"
-            f"{_FROM}{where} GROUP BY tag",
+            f"SELECT {TIMELINESS} AS tag, count(*), sum(s.medication), sum(s.counselling) {_FROM}"  # noqa: S608 - our words
+            " CROSS JOIN LATERAL (SELECT count(*) FILTER (WHERE kind = 'medication') AS medication,"
+            "  count(*) FILTER (WHERE kind = 'counselling') AS counselling FROM visits_service WHERE visit_id = v.id) s"
+            f"{where} GROUP BY tag",
             values,
         )
         rows = cursor.fetchall()
@@ -169,44 +174,45 @@ def search(query: VisitQuery, *, by: Actor, limit: int | None = None, offset: in
     column = SORTS.get(query.sort.lstrip("-"), SORTS["recorded_at"])
     direction = "DESC" if query.sort.startswith("-") else "ASC"
     with connection.cursor() as cursor:
+        # Sorted and cut first, so that names are looked up for the rows of the page alone.
         cursor.execute(
-            "SELECT v.uid, v.visit_on, v.visit_time, v.in_force, v.version, v.recorded_at, m.closes_at,"  # noqa: S608
-            f" {TIMELINESS}, c.uid, c.name, c.chart_no, p.identity_token, p.identity_key_id,"
+            f"WITH found AS (SELECT v.*, m.closes_at, {TIMELINESS} AS timeliness,"  # noqa: S608 - our own words
+            f" row_number() OVER (ORDER BY {column} {direction}, v.id {direction}) AS place"
+            f" {_FROM}{where} ORDER BY place LIMIT %(limit)s OFFSET %(offset)s)"
+            " SELECT v.id, v.uid, v.visit_on, v.visit_time, v.in_force, v.version, v.recorded_at, v.closes_at,"
+            " v.timeliness, c.uid, c.name, c.chart_no, p.identity_token, p.identity_key_id,"
             " (SELECT d.name FROM institutions_institutiondetails d WHERE d.institution_id = v.institution_id"
             "   AND daterange(d.starts_on, d.ends_on, '[]') @> v.visit_on LIMIT 1),"
             " v.cigarettes_per_day, v.co_ppm, v.note,"
-            " (SELECT u.display_name FROM accounts_user u WHERE u.id = v.recorded_by_id),"
-            f"{_SERVICES}{_FROM}{where} ORDER BY {column} {direction}, v.id {direction} LIMIT %(limit)s OFFSET %(offset)s",
+            " (SELECT u.display_name FROM accounts_user u WHERE u.id = v.recorded_by_id)"
+            " FROM found v JOIN cases_case c ON c.id = v.case_id JOIN cases_person p ON p.id = v.person_id ORDER BY v.place",
             values | {"limit": limit, "offset": offset},
         )
-        for row in cursor.fetchall():
-            yield _row(row)
+        rows = cursor.fetchall()
+        cursor.execute(_SERVICES, [[row[0] for row in rows]])
+        services = _services(cursor.fetchall())
+    for row in rows:
+        yield _row(row, services[row[0]])
 
 
-def _row(row: tuple[Any, ...]) -> VisitRow:
-    token, key_id = row[11:13]
-    services = tuple(
-        ServiceRow(
-            kind=service["kind"],
-            staff=f"{_PROFESSIONS[service['profession']]} {service['staff']}" if service["staff"] else "（未填）",
-            mode=service["mode"],
-            lines=tuple(tuple(line) for line in service["lines"] or ()),
-        )
-        for service in _json(row[18])
-    )
-    uid, visit_on, visit_time, in_force, version, recorded_at, until, tag, case_uid, name, chart_no = row[:11]
-    institution_name, cigarettes_per_day, co_ppm, note, recorded_by = row[13:18]
+def _services(rows: list[tuple[Any, ...]]) -> dict[int, list[ServiceRow]]:
+    """The services of each visit, out of the rows of _SERVICES."""
+    found: dict[int, list[ServiceRow]] = defaultdict(list)
+    for (visit_id, kind, mode, profession, name), lines in groupby(rows, key=itemgetter(0, 1, 2, 3, 4)):
+        staff = f"{_PROFESSIONS[profession]} {name}" if name else "（未填）"
+        given = tuple(line[5:] for line in lines if line[5])
+        found[visit_id].append(ServiceRow(kind, staff, mode, given))
+    return found
+
+
+def _row(row: tuple[Any, ...], services: list[ServiceRow]) -> VisitRow:
+    _, uid, visit_on, visit_time, in_force, version, recorded_at, until, tag, case_uid, name, chart_no = row[:12]
+    token, key_id, institution_name, cigarettes_per_day, co_ppm, note, recorded_by = row[12:]
     return VisitRow(
         uid, visit_on, visit_time, in_force, version, recorded_at, until, Timeliness(tag), case_uid, name, chart_no,
         mask(keys().decrypt(token, key_id, about=b"identity")), institution_name or "", cigarettes_per_day, co_ppm, note,
-        recorded_by or "", services,
+        recorded_by or "", tuple(services),
     )  # fmt: skip
-
-
-def _json(value: Any) -> list[dict[str, Any]]:
-    """jsonb as Django's connection gives it in raw queries: text."""
-
-    return json.loads(value) if isinstance(value, str) else value or []
 
 
 def eligibility_on(case: Case, day: date, *, pregnant: bool = False) -> Eligibility:

@@ -11,10 +11,10 @@ from psycopg import errors
 
 from quitledger.accounts.scope import scoped
 from quitledger.audit import journal
-from quitledger.cases.identity import make_up
 from quitledger.cases.services import Registration, register_case
 from quitledger.ops.database import PARTITIONS_AHEAD
 from quitledger.policy import TAIPEI
+from quitledger.policy.identity import make_up
 from quitledger.visits import rules
 from quitledger.visits.services import record_visit
 

@@ -89,8 +89,8 @@ def _migrate() -> None:
 
 def _load(url: str, institutions: int, people: int, cases: int) -> None:
     from quitledger.accounts.keys import keys
-    from quitledger.cases.identity import make_up
     from quitledger.cases.services import identity_hash
+    from quitledger.policy.identity import make_up
 
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("CREATE TEMP TABLE made_up (n integer, hash bytea, token bytea, key_id text)")

@@ -17,11 +17,11 @@ from quitledger.accounts.models import User
 from quitledger.accounts.permissions import Role
 from quitledger.accounts.scope import scoped
 from quitledger.accounts.services import add_account
-from quitledger.cases.identity import make_up
 from quitledger.cases.models import Case
 from quitledger.cases.services import BaselineEntry, Registration, record_baseline, register_case
 from quitledger.institutions.services import add_membership
 from quitledger.policy import TAIPEI
+from quitledger.policy.identity import make_up
 from quitledger.visits import rules
 from quitledger.visits.models import Visit
 from quitledger.visits.services import record_visits

@@ -10,8 +10,8 @@ from django.test import RequestFactory
 from django.urls import URLPattern, URLResolver, get_resolver
 from playwright.sync_api import Page
 
-from quitledger.cases.identity import make_up
 from quitledger.policy import TAIPEI
+from quitledger.policy.identity import make_up
 from quitledger.portal import refusals
 from quitledger.visits.rules import Counselling, Line, Medication
 from quitledger.visits.services import extend_window
@@ -314,13 +314,14 @@ def all_addresses() -> set[str]:
 def build_scene(site: Site) -> Scene:
     """People with few and many visits, an extension, accounts with an authenticator app."""
     scene = Scene(site)
+    physician, counsellor = staff_uid(site, "示範丑"), staff_uid(site, "示範子")
     long = given.a_person(site, LONG_NAME, 101, sex="female")
     first = world.TODAY - timedelta(days=60)
     for number in range(12):
         day = first + timedelta(days=5 * number)
         case_visit = given.a_visit(
             site, long, day,
-            medication=Medication(world_staff(site, "示範丑"), (Line(world.PATCH, 2), Line(world.GUM, 1)))
+            medication=Medication(physician, (Line(world.PATCH, 2), Line(world.GUM, 1)))
             if day > world.TODAY - timedelta(days=20) else None,
             note="晚上睡不好，改為早上貼；下次帶家屬一起來。" if number % 3 == 0 else "",
         )  # fmt: skip
@@ -328,7 +329,7 @@ def build_scene(site: Site) -> Scene:
     for number in range(20):
         person = given.a_person(site, f"示範人{number:02}", 200 + number)
         given.a_visit(site, person, date(2025, 3, 1 + number), medication=None,
-                      counselling=Counselling(world_staff(site, "示範子"), "telephone"))  # fmt: skip
+                      counselling=Counselling(counsellor, "telephone"))  # fmt: skip
     with given.the_owner(site):
         scene.paths |= {
             "long": f"/cases/{long.uid}", "long_uid": str(long.uid),
@@ -346,7 +347,7 @@ def build_scene(site: Site) -> Scene:
     return scene
 
 
-def world_staff(site: Site, name: str) -> Any:
+def staff_uid(site: Site, name: str) -> Any:
     """The uid of a staff member of the world."""
     with given.the_owner(site):
         return world.staff(name).uid

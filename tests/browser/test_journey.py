@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from quitledger.cases.identity import make_up, mask
 from quitledger.cases.models import Case
+from quitledger.policy.identity import make_up, mask
 from tests import world
 
 from . import given

@@ -5,7 +5,7 @@ from urllib.parse import unquote
 
 from playwright.sync_api import BrowserContext, ConsoleMessage, Request, Response
 
-from quitledger.cases.identity import make_up
+from quitledger.policy.identity import make_up
 from tests import world
 
 IDENTITY_NUMBER = re.compile(r"\b[A-Z][0-9A-D][0-9]{8}\b", re.IGNORECASE)

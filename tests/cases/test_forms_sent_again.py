@@ -8,9 +8,9 @@ from uuid import uuid4
 import pytest
 
 from quitledger.accounts.scope import scoped
-from quitledger.cases.identity import IdentityKind, make_up
 from quitledger.cases.services import BaselineEntry, Registration, record_baseline, register_case
 from quitledger.policy import Refused
+from quitledger.policy.identity import IdentityKind, make_up
 
 from .. import world
 

@@ -15,7 +15,6 @@ from django.test.utils import CaptureQueriesContext
 from quitledger.accounts.actors import Actor
 from quitledger.accounts.scope import scoped
 from quitledger.audit import journal
-from quitledger.cases.identity import make_up
 from quitledger.cases.models import Baseline, Case, Person
 from quitledger.cases.services import (
     BaselineEntry,
@@ -26,6 +25,7 @@ from quitledger.cases.services import (
     register_case,
     show_identity,
 )
+from quitledger.policy.identity import make_up
 from quitledger.policy.problem import Refused
 
 from .. import world

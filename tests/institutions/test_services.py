@@ -11,7 +11,6 @@ from django.db import connection
 
 from quitledger.accounts.actors import SYSTEM
 from quitledger.accounts.scope import scoped
-from quitledger.cases.identity import make_up
 from quitledger.institutions.imports import ImportReport
 from quitledger.institutions.models import Certificate, Contract, InstitutionDetails, StaffContract, StaffMember
 from quitledger.institutions.services import (
@@ -20,6 +19,7 @@ from quitledger.institutions.services import (
     import_institutions,
     import_staff,
 )
+from quitledger.policy.identity import make_up
 from quitledger.policy.problem import Refused
 
 from .. import world
@@ -215,3 +215,26 @@ def test_only_the_administrator_imports(db, username):
     for importing, row in ((import_institutions, INSTITUTION), (import_staff, STAFF)):
         with pytest.raises(PermissionDenied):
             importing(csv_of(row), good_rows_only=False, by=actor)
+
+
+def test_one_card_written_in_two_ways_is_one_staff_member(as_owner: None) -> None:
+    small = STAFF | {"醫事機構代碼": world.PHARMACY, "身分證字號": f" {make_up(300, 'S').lower()}"}
+    report = staff(STAFF, small)
+    assert (report.recorded, report.refused) == (2, [])
+    (member,) = StaffMember.objects.filter(name="示範申")
+    assert StaffContract.objects.filter(staff=member).count() == 2
+
+
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [
+        (make_up(300, "S")[:-1] + "x", "identity-unreadable"),
+        ("A123456780", "identity-checksum"),
+        ("王小明", "identity-unreadable"),
+    ],
+)
+def test_a_staff_number_that_is_no_card_is_refused_with_its_reason(as_owner: None, number: str, code: str) -> None:
+    report = staff(STAFF | {"身分證字號": number})
+    ((_, problems),) = report.refused
+    assert [problem.code for problem in problems] == [code]
+    assert number not in problems[0].message

@@ -5,7 +5,7 @@ from uuid import uuid4
 
 import pytest
 
-from quitledger.cases.identity import make_up
+from quitledger.policy.identity import make_up
 
 from .. import world
 from .conftest import Browser, Entry, journaled, record, visit_fields, visit_page

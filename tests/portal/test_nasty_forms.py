@@ -12,9 +12,9 @@ from django.test import override_settings
 from hypothesis import HealthCheck, event, example, given, settings
 from hypothesis import strategies as st
 
-from quitledger.cases.identity import make_up
 from quitledger.cases.rules import FTND_ITEMS
 from quitledger.policy import format_roc
+from quitledger.policy.identity import make_up
 
 from .. import world
 from .conftest import FORM, Browser, record, visit_fields, visit_page

@@ -8,8 +8,8 @@ import pytest
 from django.db import connection
 
 from quitledger.accounts.scope import scoped
-from quitledger.cases.identity import make_up
 from quitledger.cases.models import Baseline, Case
+from quitledger.policy.identity import make_up
 from quitledger.visits.models import MedicationLine, Visit, WindowExtension
 from quitledger.visits.services import as_entry
 

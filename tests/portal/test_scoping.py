@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from quitledger.cases.identity import make_up
+from quitledger.policy.identity import make_up
 
 from .. import world
 from .conftest import Browser, record, staff_uids

@@ -13,9 +13,9 @@ from uuid import UUID
 import pytest
 import yaml
 
-from quitledger.cases.identity import IdentityKind, check_identity, mask, sex_of
 from quitledger.cases.rules import FTND_ITEMS, FtndAnswers, check_baseline, ftnd_score
 from quitledger.policy import TAIPEI, format_roc, parse_date, parse_moment, parse_time, policy_on
+from quitledger.policy.identity import IdentityKind, check_identity, mask, sex_of
 from quitledger.visits.rules import (
     COUNSELLING,
     LABELS,

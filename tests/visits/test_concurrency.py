@@ -21,11 +21,11 @@ from django.db import IntegrityError, OperationalError, connection, connections
 
 from quitledger.accounts.actors import Actor
 from quitledger.accounts.scope import scoped, try_twice
-from quitledger.cases.identity import make_up
 from quitledger.cases.models import Case
 from quitledger.cases.services import Registration, register_case
 from quitledger.ops.database import migrate
 from quitledger.ops.postgres import Cluster
+from quitledger.policy.identity import make_up
 from quitledger.policy.problem import Refused
 from quitledger.visits import rules
 from quitledger.visits.services import Outcome, record_visit, record_visits

@@ -1,7 +1,6 @@
 import django.contrib.postgres.functions
 import django.contrib.postgres.indexes
 import django.db.models.deletion
-import quitledger.cases.identity
 import quitledger.cases.models
 from django.conf import settings
 from django.db import migrations, models
@@ -22,7 +21,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('uid', models.UUIDField(db_default=django.contrib.postgres.functions.RandomUUID(), editable=False, unique=True)),
-                ('identity_kind', models.CharField(choices=[(quitledger.cases.identity.IdentityKind['NATIONAL_ID'], 'national_id'), (quitledger.cases.identity.IdentityKind['RESIDENT_CERTIFICATE'], 'resident_certificate'), (quitledger.cases.identity.IdentityKind['RESIDENT_CERTIFICATE_OLD'], 'resident_certificate_old'), (quitledger.cases.identity.IdentityKind['PASSPORT'], 'passport')], max_length=30)),
+                ('identity_kind', models.CharField(choices=[('national_id', '國民身分證'), ('resident_certificate', '居留證（新式）'), ('resident_certificate_old', '居留證（舊式）'), ('passport', '護照')], max_length=30)),
                 ('identity_country', models.CharField(blank=True, max_length=3)),
                 ('identity_hash', models.BinaryField(max_length=32)),
                 ('identity_token', models.BinaryField()),

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quitledger.cases.identity import (
+from quitledger.policy.identity import (
     COUNTRIES,
     IdentityKind,
     check_identity,

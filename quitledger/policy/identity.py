@@ -61,7 +61,7 @@ _MAKE_UP_SERIALS = range(10_000_000)
 
 
 def _read_countries() -> dict[str, str]:
-    path = Path(__file__).parent / "data" / "countries.yaml"
+    path = Path(__file__).parent / "countries.yaml"
     data: dict[str, dict[str, str]] = yaml.safe_load(path.read_text(encoding="utf-8"))
     return data["iso_3166"] | data["icao_9303"]
 
@@ -81,6 +81,8 @@ def normalise(text: str) -> str:
 
     Everything else stays, so that a check can name it. Doing it twice changes nothing.
     """
+    if text.isascii() and text.isalnum():  # most are, and a page of visits has many
+        return text.upper()
     return "".join(
         character
         for character in text.translate(_NORMAL_FORM)
