@@ -83,8 +83,9 @@ def migrate(purpose: str) -> None:
     """
     with told():
         prepare("owner")
+        from quitledger.audit.database import purpose as purpose_of_database
+
         from .database import migrate as migrate_database
-        from .demo_data import purpose as purpose_of_database
 
         tell_first_keys()
         migrate_database(app_url=os.environ["DATABASE_URL"], purpose=purpose)

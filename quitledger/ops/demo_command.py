@@ -13,7 +13,7 @@ from .database_command import tell_first_keys
 from .environment import prepare, uses_own_server
 from .faults import Fault, told
 from .postgres import Cluster, data_folder
-from .server import is_running
+from .running import is_running
 
 PERSONS, SEED = 1500, 114
 
@@ -168,7 +168,7 @@ def sign_ins() -> list[str]:
 
 
 def _require_demo() -> None:
-    from .demo_data import purpose
+    from quitledger.audit.database import purpose
 
     if purpose() != "demo":
         raise Fault(

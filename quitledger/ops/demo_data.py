@@ -42,11 +42,6 @@ class Loaded:
     visits: int = 0
 
 
-def purpose() -> str:
-    """What this database was created for: production, demo or test."""
-    return str(_one("SELECT purpose FROM audit_database"))
-
-
 def loaded_on() -> date | None:
     """The day, by the programme clock, for which the demo data were loaded; None where they were not."""
     moment = _one("SELECT max(at) FROM audit_journal WHERE action = 'demo.load'")

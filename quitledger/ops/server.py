@@ -5,9 +5,7 @@ themselves (orphans.py) when it was killed. A killed `run` leaves its database r
 """
 
 import errno
-import fcntl
 import ipaddress
-import json
 import os
 import signal
 import socket
@@ -20,7 +18,6 @@ from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
 from types import FrameType
-from typing import Any
 
 import click
 
@@ -30,6 +27,7 @@ from .environment import prepare, uses_own_server
 from .faults import Fault, told
 from .orphans import as_parent, leave_with_parent
 from .postgres import Cluster, PostgresError, data_folder
+from .running import Note, only_one
 
 PORT = 8000
 LOOK_EVERY = 0.2  # seconds between two looks at the children
@@ -77,7 +75,7 @@ def run(
     """
     if today and not with_demo:
         raise Fault("--today 要和 --demo 一起用。", "--today goes with --demo.")
-    with told(), _only_one() as note, _stoppable(), _database(note):
+    with told(), only_one() as note, _stoppable(), _database(note):
         _set_up(with_demo, today)
         _check_reach(host, public_demo)
         port = _port(host, port, note)
@@ -154,7 +152,7 @@ def _require_migrated() -> None:
 
 def _check_reach(host: str, public_demo: bool) -> None:
     """Refuse to show a demo or test database to others than this machine unless told to; name the host as ours."""
-    from .demo_data import purpose
+    from quitledger.audit.database import purpose
 
     if _is_loopback(host):
         return
@@ -188,7 +186,7 @@ def _is_loopback(host: str) -> bool:
     return host == "localhost"
 
 
-def _port(host: str, wanted: int | None, note: "_Note") -> int:
+def _port(host: str, wanted: int | None, note: Note) -> int:
     """The port wanted, or 8000, or a free one. Raises Fault where the one wanted is taken.
 
     Asked for without SO_REUSEPORT, with which the web server itself listens: a server left over on the port would
@@ -231,78 +229,7 @@ def _socket(host: str) -> socket.socket:
     family = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)[0][0]
     return socket.socket(family, socket.SOCK_STREAM)
 
-
-# --- One at a time, and what a killed one left -----------------------------------------------------------------------
-
-
-class _Note:
-    """run.json in the data folder: locked while we run; tells a second `run` where the first one is.
-
-    A note still filled in, without the lock held, was left by a `run` that was killed.
-    """
-
-    def __init__(self, handle: int, facts: dict[str, Any]) -> None:
-        self._handle = handle
-        self._facts: dict[str, Any] = {}
-        self.left_over = facts
-
-    def write(self, **facts: Any) -> None:
-        """Add to the note."""
-        self._facts |= facts
-        text = json.dumps(self._facts).encode()
-        os.ftruncate(self._handle, 0)
-        os.pwrite(self._handle, text, 0)
-
-    def empty(self) -> None:
-        """We end properly: nothing is left over."""
-        os.ftruncate(self._handle, 0)
-
-
-@contextmanager
-def _only_one() -> Iterator[_Note]:
-    """Hold the data folder's note. Raises Fault while another `run` holds it."""
-    folder = data_folder()
-    folder.mkdir(parents=True, exist_ok=True)
-    handle = os.open(folder / "run.json", os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            where = _facts(handle).get("address", "")
-            raise Fault(
-                f"同一個資料夾的網站已在執行：{where or folder}。",
-                f"The site of this data folder runs already: {where or folder}.",
-            ) from None
-        note = _Note(handle, _facts(handle))
-        try:
-            yield note
-        finally:
-            note.empty()
-    finally:
-        os.close(handle)
-
-
-def is_running() -> bool:
-    """Whether a `run` holds this data folder."""
-    try:
-        handle = os.open(data_folder() / "run.json", os.O_RDWR)
-    except FileNotFoundError:
-        return False
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(handle)
-    return False
-
-
-def _facts(handle: int) -> dict[str, Any]:
-    try:
-        facts: dict[str, Any] = json.loads(os.pread(handle, 10_000, 0))
-    except ValueError:
-        return {}
-    return facts
+    # --- One at a time, and what a killed one left -----------------------------------------------------------------------
 
 
 @contextmanager
@@ -332,7 +259,7 @@ def _stoppable() -> Iterator[None]:
 
 
 @contextmanager
-def _database(note: _Note) -> Iterator[None]:
+def _database(note: Note) -> Iterator[None]:
     """Start the embedded database, and stop it again if it was we, or a killed `run` before us, who started it."""
     if uses_own_server():
         yield

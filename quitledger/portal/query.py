@@ -233,8 +233,8 @@ def _medication_cells(medication: ServiceRow) -> tuple[Cell, Cell, Cell]:
 
 def _json(row: VisitRow) -> dict[str, Any]:
     return {
-        "uid": row.uid, "visit_on": row.visit_on, "visit_time": row.visit_time and f"{row.visit_time:%H:%M}",
-        "case_uid": row.case_uid, "name": row.name, "chart_no": row.chart_no, "identity_masked": row.masked_identity,
+        "uid": str(row.uid), "visit_on": str(row.visit_on), "visit_time": row.visit_time and f"{row.visit_time:%H:%M}",
+        "case_uid": str(row.case_uid), "name": row.name, "chart_no": row.chart_no, "identity_masked": row.masked_identity,
         "services": [
             {"kind": s.kind, "staff": s.staff, "mode": s.mode,
              "lines": [{"medicine": name, "supply_weeks": weeks, "supply_days": days} for name, weeks, days in s.lines]}
