@@ -241,6 +241,6 @@ def _json(row: VisitRow) -> dict[str, Any]:
             for s in row.services
         ],
         "cigarettes_per_day": row.cigarettes_per_day, "co_ppm": row.co_ppm, "note": row.note,
-        "recorded_at": row.recorded_at, "timeliness": row.timeliness, "closes_at": row.closes_at,
+        "recorded_at": row.recorded_at.isoformat(), "timeliness": row.timeliness, "closes_at": row.closes_at.isoformat(),
         "in_force": row.in_force, "version": row.version,
     }  # fmt: skip

@@ -198,10 +198,10 @@ def search(query: VisitQuery, *, by: Actor, limit: int | None = None, offset: in
 def _services(rows: list[tuple[Any, ...]]) -> dict[int, list[ServiceRow]]:
     """The services of each visit, out of the rows of _SERVICES."""
     found: dict[int, list[ServiceRow]] = defaultdict(list)
-    for (visit_id, kind, mode, profession, name), lines in groupby(rows, key=itemgetter(0, 1, 2, 3, 4)):
+    for service, lines in groupby(rows, key=itemgetter(slice(5))):
+        visit_id, kind, mode, profession, name = service
         staff = f"{_PROFESSIONS[profession]} {name}" if name else "（未填）"
-        given = tuple(line[5:] for line in lines if line[5])
-        found[visit_id].append(ServiceRow(kind, staff, mode, given))
+        found[visit_id].append(ServiceRow(kind, staff, mode, tuple(line[5:] for line in lines if line[5])))
     return found
 
 

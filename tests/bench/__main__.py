@@ -16,8 +16,8 @@ from . import lists, recording
 from .nation import OPEN_DAYS, nation
 
 
-def main() -> int:
-    """0 when every aim was met, else 1: of `--quick`, which says nothing about a large database, always 0."""
+def main() -> None:
+    """Ends with an error where an answer or what it left in the database was wrong; whether aims were met is told."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a small nation and few requests: does it run at all?")
     quick = parser.parse_args().quick
@@ -39,7 +39,6 @@ def main() -> int:
     result["met"] = result["recording"]["met"] and all(result["lists"][kind]["met"] for kind in lists.AIMS)
     json.dump(result, sys.stdout, ensure_ascii=False, indent=2)
     print()
-    return 0 if result["met"] or quick else 1
 
 
 def tell(line: str) -> None:
@@ -64,4 +63,4 @@ def _settings(workers: int) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()
