@@ -54,7 +54,8 @@ def programme_now() -> Any:
 
 
 @click.group(cls=Lazy, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(package_name="quitledger", message="%(prog)s %(version)s")
+@click.version_option(package_name="quitledger", message="%(prog)s %(version)s", help="顯示版本。 / Show the version.")
+@click.help_option("-h", "--help", help="顯示這份說明。 / Show this message.")
 @click.pass_context
 def main(ctx: click.Context) -> None:
     """\b

@@ -119,7 +119,7 @@ def test_an_entry_names_fields_and_holds_no_value_of_them(committed, owner):
     ((*_, recorded, _),) = entries(owner, "visit.record")
     assert set(recorded) == {"visit_on", "counselling", "note", "co_ppm", "cigarettes_per_day"}
     whole = one(owner, "SELECT string_agg(to_jsonb(j) - 'at' #>> '{}', ' ') FROM audit_journal j")
-    for value in (number, "示範", "1990", "T-77", "0900000077", "秘密備註"):
+    for value in (number, "示範", "1990-01-01", "79/01/01", "T-77", "0900000077", "秘密備註"):
         assert value not in whole
 
 
