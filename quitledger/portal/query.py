@@ -94,9 +94,10 @@ def _form(request: Request, data: QueryDict) -> QueryForm:
     if not asked.getlist("tags"):
         asked.setlist("tags", [tag.value for tag in Timeliness])
     form = QueryForm(asked)
-    staff = StaffMember.objects.order_by("name") if request.desk.actor.institution_id else ()
+    here = request.desk.actor.institution_id
+    staff = StaffMember.objects.filter(contracts__institution_id=here).distinct().order_by("name") if here else ()
     form.fields["staff"].widget.choices = [("", "全部"), *((member.uid, str(member)) for member in staff)]
-    if request.desk.actor.institution_id:
+    if here:
         del form.fields["institution"]
     return form
 
