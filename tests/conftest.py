@@ -158,6 +158,15 @@ class Database:
         """A connection as the owner."""
         return psycopg.connect(self.owner_url, autocommit=True)
 
+    @contextmanager
+    def as_owner(self) -> Iterator[None]:
+        """Django as the owner, as its commands are."""
+        connect_django(self.owner_url)
+        try:
+            yield
+        finally:
+            connect_django(self.app_url)
+
     def drop(self) -> None:
         connections.close_all()
         self.cluster.drop_database(self.name)

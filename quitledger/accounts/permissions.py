@@ -14,6 +14,8 @@ class Permission(StrEnum):
     VISIT_RECORD = "visit.record"
     VISIT_DOWNLOAD = "visit.download"
     WINDOW_EXTEND = "window.extend"
+    COURSE_REVIEW = "course.review"
+    COURSE_RECOMPUTE = "course.recompute"
     ACCOUNT_ADD = "account.add"
     INSTITUTION_IMPORT = "institution.import"
     MEDICINE_IMPORT = "medicine.import"
@@ -56,7 +58,7 @@ _RECORDS = {
     _P.VISIT_RECORD,
     _P.VISIT_DOWNLOAD,
 }
-_DESK = {_P.CASE_READ, _P.IDENTITY_SHOW, _P.VISIT_READ, _P.VISIT_DOWNLOAD}
+_DESK = {_P.CASE_READ, _P.IDENTITY_SHOW, _P.VISIT_READ, _P.VISIT_DOWNLOAD, _P.COURSE_REVIEW}
 
 PERMISSIONS: dict[Role, frozenset[Permission]] = {
     Role.RECORDER: frozenset(_RECORDS),
@@ -64,5 +66,5 @@ PERMISSIONS: dict[Role, frozenset[Permission]] = {
     Role.DESK_OFFICER: frozenset(_DESK),
     Role.DESK_SUPERVISOR: frozenset(_DESK | {_P.WINDOW_EXTEND}),
     Role.ANALYST: frozenset(),
-    Role.ADMINISTRATOR: frozenset({_P.ACCOUNT_ADD, _P.INSTITUTION_IMPORT, _P.MEDICINE_IMPORT}),
+    Role.ADMINISTRATOR: frozenset({_P.ACCOUNT_ADD, _P.INSTITUTION_IMPORT, _P.MEDICINE_IMPORT, _P.COURSE_RECOMPUTE}),
 }

@@ -63,10 +63,14 @@ class DatedQuerySet(models.QuerySet[Any]):
 
 
 class Institution(models.Model):
-    """A medical institution (醫事機構): FHIR Organization."""
+    """A medical institution (醫事機構): FHIR Organization. A branch (分院) has a parent, which is no branch itself."""
 
     uid = models.UUIDField(unique=True, db_default=RandomUUID(), editable=False)
+    parent = models.ForeignKey("self", models.PROTECT, null=True, blank=True, related_name="branches")
     created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [models.CheckConstraint(name="institutions_parent_other", condition=~Q(parent=F("id")))]
 
 
 class InstitutionDetails(models.Model):

@@ -168,12 +168,17 @@ def staff(rows: list[InstitutionRow], today: date, chance: random.Random) -> dic
 
 @dataclass(frozen=True)
 class Someone:
-    """A made-up person, as every institution knows him."""
+    """A made-up person, as every institution knows him.
+
+    Who comes to two institutions comes to one after the other: `stays` are the days of the year between which the
+    course here begins; None where there is no other.
+    """
 
     serial: int
     name: str
     sex: str
     birth_on: date
+    stays: tuple[int, int] | None = None
 
     def registration(self, code: str, number: int) -> Registration:
         """His registration as the `number`th person of an institution."""
@@ -198,6 +203,9 @@ def people(count: int, today: date, chance: random.Random) -> list[Someone]:
     return found
 
 
+_STAYS = ((0, 120), (220, 330))  # at the first institution, at the second: no course is given up for another
+
+
 def residents(rows: list[InstitutionRow], everybody: list[Someone], chance: random.Random) -> dict[str, list[Someone]]:
     """Who goes to which institution, by code: the first ten to the clinic; some go to a second one, too."""
     found: dict[str, list[Someone]] = {row.code: [] for row in rows}
@@ -206,8 +214,9 @@ def residents(rows: list[InstitutionRow], everybody: list[Someone], chance: rand
         chosen = [CLINIC] if someone.serial <= len(STEMS) else chance.choices(codes, parts)
         if someone.serial > len(STEMS) and chance.random() < 0.05:
             chosen += chance.choices(codes, parts)
-        for code in dict.fromkeys(chosen):
-            found[code].append(someone)
+        places = list(dict.fromkeys(chosen))
+        for code, stays in zip(places, _STAYS if len(places) > 1 else (None,), strict=True):
+            found[code].append(replace(someone, stays=stays))
     return found
 
 
@@ -267,8 +276,13 @@ class Teller:
 
     def _a_year(self, someone: Someone) -> Story:
         story, chance = Story(), self.chance
-        day = max(self.today - _PAST_YEAR, self.row.contract_starts_on) + timedelta(days=chance.randrange(330))
-        while day < self.today:
+        begin = max(self.today - _PAST_YEAR, self.row.contract_starts_on)
+        if someone.stays and begin > self.today - _PAST_YEAR:
+            return story  # known here, and helped elsewhere
+        day = begin + timedelta(days=chance.randrange(*(someone.stays or (0, 330))))
+        for _ in range(1 if someone.stays else policy_on(day, "courses_per_year")):
+            if day >= self.today:
+                break
             day = self._course(story, someone, day)
             if chance.random() < 0.75:
                 break  # most come for one course
@@ -278,7 +292,7 @@ class Teller:
     def _course(self, story: Story, someone: Someone, start: date) -> date:
         """A course of up to eight visits from `start` on; returns the day after which nothing happened."""
         chance = self.chance
-        day = self._open_day(start)
+        day = first = self._open_day(start)
         cigarettes = round(chance.triangular(6, 45, 20))
         grown_up = age_on(someone.birth_on, day) >= policy_on(day, "medication_minimum_age")
         dependent = cigarettes >= policy_on(day, "minimum_cigarettes_per_day")
@@ -298,6 +312,8 @@ class Teller:
             self._visit(story, someone, day, weeks, cigarettes, co_ppm, pregnant=pregnant)
             cigarettes = max(0, round(cigarettes * chance.uniform(0.5, 0.95)))
             day = self._open_day(day + timedelta(days=interval + chance.choice((-1, 0, 0, 0, 1, 2))))
+            if (day - first).days >= policy_on(first, "course_days"):
+                break
         return day
 
     def _open_day(self, day: date) -> date:

@@ -21,7 +21,8 @@ BEGIN
   END LOOP;
 END $$;
 GRANT EXECUTE ON FUNCTION programme_now, programme_today, current_scope, scope_was_set, current_account, is_owner,
-  institutions_enter, cases_find_person, visits_closes_at, visits_open_months TO {app};
+  institutions_enter, cases_find_person, visits_closes_at, visits_open_months, visits_course_facts,
+  visits_write_courses TO {app};
 
 -- Public facts, the same for every scope.
 GRANT SELECT ON audit_database, institutions_institution, institutions_institutiondetails, institutions_contract,
@@ -49,7 +50,7 @@ GRANT SELECT ON cases_case_history, cases_baseline_history TO {app};
 -- Visits: recorded, changed, voided; never deleted.
 GRANT SELECT, INSERT, UPDATE ON visits_visit, visits_service, visits_medicationline TO {app};
 GRANT SELECT ON visits_visit_history, visits_service_history, visits_medicationline_history TO {app};
-GRANT SELECT ON visits_servicemonth, visits_servicemonth_history TO {app};
+GRANT SELECT ON visits_servicemonth, visits_servicemonth_history, visits_course, visits_coursefinding TO {app};
 GRANT SELECT, INSERT (uid, month, reach, county, institution_id, closes_at, reason, decided_by_id, decided_at)
   ON visits_windowextension TO {app};
 
@@ -71,7 +72,8 @@ BEGIN
     'cases_case', 'cases_case_history', 'cases_baseline', 'cases_baseline_history',
     'visits_visit', 'visits_visit_history', 'visits_service', 'visits_service_history',
     'visits_medicationline', 'visits_medicationline_history',
-    'visits_servicemonth', 'visits_servicemonth_history', 'institutions_staffcontract'] LOOP
+    'visits_servicemonth', 'visits_servicemonth_history', 'visits_course', 'visits_coursefinding',
+    'institutions_staffcontract'] LOOP
     EXECUTE format('CREATE POLICY scope ON %I USING (CASE WHEN (SELECT current_scope()) = 0 THEN true
       ELSE institution_id = (SELECT current_scope()) END) WITH CHECK (institution_id = (SELECT current_scope()))', t);
   END LOOP;

@@ -1,5 +1,6 @@
 """`quitledger visits record`: visits from JSON lines, recorded as the page records them, by an account in its scope."""
 
+import time
 from collections.abc import Sequence
 from typing import IO, TYPE_CHECKING
 from uuid import UUID, uuid4
@@ -182,3 +183,25 @@ def _tell(line: VisitLine, outcome: "Outcome", kept: bool) -> None:
         click.echo(f"{where}{word} {format_roc(outcome.visit.visit_on)} {outcome.visit.uid}")
     else:
         click.echo(f"{where}未登錄，因為其他行有錯 not recorded because of another line")
+
+
+@visits.command("recompute-courses")
+def recompute() -> None:
+    """\b
+    重新計算所有戒菸者的療程，改正不同的並列給管理窗口；規定值或分院關係改變後執行。以擁有者角色執行。
+    Compute the courses of all persons anew, put right what differs and list it to the desk; to be run after a value of
+    policy or a branch changed. Runs as the owner role.
+    """
+    with told():
+        prepare("owner")
+        from quitledger.accounts.actors import SYSTEM
+        from quitledger.accounts.scope import scoped
+        from quitledger.visits.services import recompute_courses
+
+        began = time.perf_counter()
+        with scoped(SYSTEM):
+            persons = recompute_courses(by=SYSTEM)
+        seconds = time.perf_counter() - began
+    click.echo(
+        f"已重新計算，改正 {persons} 人，{seconds:.1f} 秒。 / Computed anew: {persons} persons put right, {seconds:.1f} s."
+    )

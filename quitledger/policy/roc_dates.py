@@ -115,6 +115,11 @@ def format_roc_month(day: date) -> str:
     return f"{_roc_year(day)} 年 {day.month} 月"
 
 
+def format_roc_year(year: int) -> str:
+    """Return a year of the common era as pages show it: 114, 民國前 1."""
+    return _roc_year(date(year, 1, 1))
+
+
 def _roc_year(day: date) -> str:
     year = day.year - _ROC_EPOCH
     return str(year) if year > 0 else f"民國前 {1 - year}"

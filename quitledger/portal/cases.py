@@ -22,7 +22,7 @@ from quitledger.cases.services import BaselineEntry, Registration, record_baseli
 from quitledger.policy import PolicyGap
 from quitledger.policy.identity import COUNTRIES, IdentityKind
 from quitledger.policy.problem import Refused
-from quitledger.visits.queries import VisitQuery, eligibility_on, last_visit, search
+from quitledger.visits.queries import VisitQuery, course_facts, eligibility_on, last_visit, search, standings_on
 
 from .forms import Form, PlainTextField, RocDateField, WholeNumberField, add_problems, shown
 from .permissions import needs
@@ -183,15 +183,18 @@ def _whole(request: Request, case: Case) -> dict[str, Any]:
     today = request.desk.today
     query = VisitQuery(case.person.birth_on, today, case_uids=(case.uid,), with_voided=True, sort="-visit_on")
     previous = last_visit(case)
-    eligibility = None
+    courses = course_facts(case)
+    eligibility = standings = None
     with suppress(PolicyGap):
-        eligibility = eligibility_on(case, today, pregnant=bool(previous and previous.pregnant))
+        eligibility = eligibility_on(case, today, courses, pregnant=bool(previous and previous.pregnant))
+        standings = standings_on(today, courses)
     return {
         "case": case,
         "age": age_on(case.person.birth_on, today),
         "visits": list(search(query, by=request.desk.actor)),
         "baselines": list(baselines_of(case)),
         "eligibility": eligibility,
+        "standings": standings,
     }
 
 

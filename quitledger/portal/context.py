@@ -47,6 +47,7 @@ _MENU: list[tuple[str, Any, Permission | None, set[str]]] = [
     ("visit_query", gettext_lazy("就醫資料查詢"), Permission.VISIT_READ, {"visit_show"}),
     ("case_find", gettext_lazy("戒菸者"), Permission.CASE_READ, {"case_show"}),
     ("window_list", gettext_lazy("登錄期限"), Permission.VISIT_READ, {"window_extend"}),
+    ("course_finding_list", gettext_lazy("療程次變動"), Permission.COURSE_REVIEW, set()),
     ("policy_list", gettext_lazy("規定與來源"), None, {"policy_show"}),
 ]
 

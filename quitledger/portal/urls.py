@@ -2,7 +2,7 @@
 
 from django.urls import path, register_converter
 
-from . import cases, help, home, places, policies, query, visits, windows
+from . import cases, courses, help, home, places, policies, query, visits, windows
 
 
 class FileFormat:
@@ -31,6 +31,7 @@ urlpatterns = [
     path("visits", query.visit_query, name="visit_query"),
     path("visits/<uuid:uid>", visits.visit_show, name="visit_show"),
     path("visits.<format:file_format>", query.visit_download, name="visit_download"),
+    path("course-findings", courses.course_finding_list, name="course_finding_list"),
     path("windows", windows.window_list, name="window_list"),
     path("windows/new", windows.window_extend, name="window_extend"),
     path("policies", policies.policy_list, name="policy_list"),

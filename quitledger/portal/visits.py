@@ -27,10 +27,12 @@ from quitledger.visits.queries import (
     VisitQuery,
     VisitRow,
     closes_at,
+    course_facts,
     eligibility_on,
     extension_reason,
     last_visit,
     search,
+    standings_on,
     visible_visit,
 )
 from quitledger.visits.rules import COUNSELLING, COUNSELLING_MODES, LABELS, MEDICATION, format_closing, month_of
@@ -227,13 +229,17 @@ def _page(
     recent = VisitQuery(case.person.birth_on, today, case_uids=(case.uid,), sort="-visit_on")
     visits = list(search(recent, by=request.desk.actor, limit=3))
     # A refused form shows the person as well: it is a read, whatever was to be written.
-    journal.record(Permission.CASE_READ, record_type="case", uids=[case.uid, *(row.uid for row in visits)])
-    eligibility = weeks = None
+    journal.record(
+        Permission.CASE_READ, record_type="case", uids=[case.uid, *(row.uid for row in visits)], fields=["courses"]
+    )
+    eligibility = weeks = standings = None
+    courses = course_facts(case)
     with suppress(PolicyGap):
-        eligibility, weeks = eligibility_on(case, today), policy_on(today, "weeks_per_visit")
+        eligibility, weeks = eligibility_on(case, today, courses), policy_on(today, "weeks_per_visit")
+        standings = standings_on(day, courses)
     context = {
         "case": case, "form": form, "lines": lines, "closed": closed, "age": age_on(case.person.birth_on, today),
-        "visits": visits, "eligibility": eligibility, "weeks_per_visit": weeks,
+        "visits": visits, "eligibility": eligibility, "standings": standings, "weeks_per_visit": weeks,
         "closes_at": closes_at(case.institution_id, day), "month": month_of(day),
         "extended": extension_reason(case.institution_id, day), "can_add_line": len(lines.forms) < MOST_LINES,
     }  # fmt: skip

@@ -13,6 +13,7 @@ from quitledger.cases.models import Case
 from quitledger.institutions.models import Profession
 
 from . import rules
+from .course_records import CourseBook
 from .models import Service, Visit
 from .rules import Entry, Facts
 
@@ -78,6 +79,7 @@ class Known:
             _, *lists, self.moment = cursor.fetchone()
             cursor.execute(_VISITS, asked)
             visits = cursor.fetchall()
+        self.courses = CourseBook.read(case.pk for case in cases)
         baselines, contracts, staff, medicines, closing, *keys = (found or [] for found in lists)
         self.baselines: dict[int, list[rules.IntakeFacts]] = defaultdict(list)
         for case_id, taken_on, *intake in baselines:
@@ -145,13 +147,15 @@ class Known:
             )
             if same
             else None,
+            courses=self.courses.facts(case),
         )
 
-    def add(self, visit: Visit, services: Iterable[Service]) -> None:
+    def add(self, visit: Visit, services: Iterable[Service], weeks: int) -> None:
         """Let the entries that follow know of this visit."""
         for service in services:
             self.by_uid[service.entry_uid] = visit
             self._add(visit, service.kind)
+            self.courses.add(visit, service, weeks if service.kind == rules.MEDICATION else 0)
 
     def _add(self, visit: Visit, kind: str) -> None:
         self.visits[visit.person_id, visit.institution_id, visit.visit_on] = visit

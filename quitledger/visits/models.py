@@ -211,3 +211,46 @@ class MedicationLine(models.Model):
                 name="visits_medication_line_supply", condition=Q(supply_weeks__gte=1, supply_days__gte=1)
             ),
         ]
+
+
+class Course(models.Model):
+    """療程: a person's course of a kind, as courses.courses_of computes it over all institutions.
+
+    Written by the database function visits_write_courses alone, in the transaction of the write that changed it. A
+    service belongs to the last course of its kind, begun by its day, at its institution or a branch of the same.
+    """
+
+    person = models.ForeignKey(Person, models.PROTECT, related_name="+", db_index=False)
+    institution = models.ForeignKey(Institution, models.PROTECT, related_name="+", db_index=False)
+    kind = models.CharField(max_length=12, choices=ServiceKind.choices)
+    course_year = models.PositiveSmallIntegerField("年度")
+    course_no = models.PositiveSmallIntegerField("療程次")
+    first_on = models.DateField("療程首日")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(name="visits_course_once", fields=["person", "kind", "course_year", "course_no"]),
+            models.CheckConstraint(name="visits_course_kind", condition=Q(kind__in=ServiceKind.values)),
+            models.CheckConstraint(
+                name="visits_course_number", condition=Q(course_no__gte=1, first_on__year=F("course_year"))
+            ),
+        ]
+        indexes = [models.Index(name="visits_course_year", fields=["course_year", "institution"])]
+
+
+class CourseFinding(models.Model):
+    """A recorded service whose course got another number through a later write; listed to the desk, invalid nowhere."""
+
+    visit = models.ForeignKey(Visit, models.PROTECT, related_name="+")
+    institution = models.ForeignKey(Institution, models.PROTECT, related_name="+")
+    kind = models.CharField(max_length=12, choices=ServiceKind.choices)
+    before_year = models.PositiveSmallIntegerField()
+    before_no = models.PositiveSmallIntegerField()
+    after_year = models.PositiveSmallIntegerField()
+    after_no = models.PositiveSmallIntegerField()
+    is_allowed = models.BooleanField()
+    caused_by = models.UUIDField(null=True)  # the visit whose write did it; null: the command that computes all anew
+    found_at = models.DateTimeField(db_default=ProgrammeNow())
+
+    class Meta:
+        indexes = [models.Index(name="visits_coursefinding_newest", fields=["-found_at", "-id"])]

@@ -10,6 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db import connection
+from django.db.models import QuerySet
 
 from quitledger.accounts.actors import Actor
 from quitledger.accounts.keys import keys
@@ -19,8 +20,10 @@ from quitledger.cases.rules import Eligibility
 from quitledger.policy import TAIPEI
 from quitledger.policy.identity import mask
 
-from .models import Service, Visit
-from .rules import LABELS, MEDICATION, Facts, IntakeFacts, RecordedService, Timeliness, eligibility, month_of
+from .course_records import CourseBook
+from .courses import KINDS, MEDICATION, Standing, standing
+from .models import CourseFinding, Visit
+from .rules import LABELS, CourseFacts, Facts, IntakeFacts, Timeliness, eligibility, month_of
 
 # 登錄情形 in SQL; rules.timeliness says the same for one visit, and a test compares the two.
 TIMELINESS = """CASE
@@ -215,15 +218,18 @@ def _row(row: tuple[Any, ...], services: list[ServiceRow]) -> VisitRow:
     )  # fmt: skip
 
 
-def eligibility_on(case: Case, day: date, *, pregnant: bool = False) -> Eligibility:
-    """Whether medication could be given to a case's person on `day`, by what this institution has recorded.
+def course_facts(case: Case) -> CourseFacts:
+    """The services of a case's person at all institutions, as the rules of courses need them. Journal the read."""
+    return CourseBook.read([case.pk]).facts(case)
+
+
+def eligibility_on(case: Case, day: date, courses: CourseFacts, *, pregnant: bool = False) -> Eligibility:
+    """Whether medication could be given to a case's person on `day`: by the intakes of this institution and the
+    `courses` of all.
 
     Raises PolicyGap.
     """
     intakes = Baseline.objects.filter(case=case).order_by("recorded_at")
-    medications = Service.objects.filter(
-        person_id=case.person_id, institution_id=case.institution_id, in_force=True, kind=MEDICATION
-    )
     facts = Facts(
         moment=datetime.combine(day, time(), TAIPEI), closes_at=None, birth_on=case.person.birth_on,
         sex=case.person.sex, contracts=(), staff={}, medicines={},
@@ -231,12 +237,29 @@ def eligibility_on(case: Case, day: date, *, pregnant: bool = False) -> Eligibil
             IntakeFacts(*values)
             for values in intakes.values_list("taken_on", "ftnd_score", "cigarettes_per_day", "insured")
         ],
-        services=[
-            RecordedService(uid, visit_on, MEDICATION)
-            for uid, visit_on in medications.values_list("visit__uid", "visit_on")
-        ],
+        courses=courses,
     )  # fmt: skip
-    return eligibility(day, pregnant, facts)
+    return eligibility(courses.service(MEDICATION, day, None, 1), pregnant, facts)
+
+
+def standings_on(day: date, courses: CourseFacts) -> list[Standing]:
+    """Where the person stands on `day`, for each kind of service, and what one given here then would do.
+
+    The least there is to give: a week of medication, a visit of counselling. Raises PolicyGap.
+    """
+    return [
+        standing(kind, day, courses.service(kind, day, None, 1 if kind == MEDICATION else 0), courses.services)
+        for kind in KINDS
+    ]
+
+
+def course_findings(*, by: Actor, beyond: bool = False) -> QuerySet[CourseFinding]:
+    """Services whose course got another number through a later write, newest first; `beyond`: only those now beyond
+    the yearly number. Raises PermissionDenied. Journal the read.
+    """
+    by.require(Permission.COURSE_REVIEW)
+    found = CourseFinding.objects.select_related("visit__case__person").order_by("-found_at", "-pk")
+    return found.filter(is_allowed=False) if beyond else found
 
 
 def visible_visit(uid: UUID, *, by: Actor) -> tuple[Visit, VisitRow] | None:

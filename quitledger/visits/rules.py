@@ -19,11 +19,10 @@ from quitledger.cases.rules import (
     medication_eligibility,
     pregnancy_problems,
 )
-from quitledger.policy import TAIPEI, PolicyGap, Problem, format_roc, format_roc_month, policy_on
+from quitledger.policy import TAIPEI, PolicyGap, Problem, format_roc, format_roc_month, format_roc_year, policy_on
 
-MEDICATION = "medication"
-COUNSELLING = "counselling"
-LABELS = {MEDICATION: "用藥", COUNSELLING: "衛教"}
+from .courses import COUNSELLING, LABELS, MEDICATION, CourseService, with_service
+
 COUNSELLING_MODES = {"in_person": "面對面", "telephone": "電話"}
 NOTE_LENGTH = 500  # characters: the width of the column, no rule of the programme
 _UNSTORABLE = re.compile(r"[\x00\ud800-\udfff]")  # NUL and lone surrogates: no text of the database holds them
@@ -161,6 +160,11 @@ class Entry:
     note: str = ""
 
     @property
+    def weeks(self) -> int:
+        """Weeks of medication: of several medicines the longest."""
+        return max((line.supply_weeks for line in self.medication.lines), default=0) if self.medication else 0
+
+    @property
     def kinds(self) -> dict[str, UUID | None]:
         """The services of this visit: kind → staff member's uid."""
         given: dict[str, Medication | Counselling | None] = {MEDICATION: self.medication, COUNSELLING: self.counselling}
@@ -244,6 +248,20 @@ class Facts:
     baselines: Sequence[IntakeFacts]
     services: Sequence[RecordedService] = field(default_factory=tuple)
     same_day: RecordedVisit | None = None
+    courses: "CourseFacts" = field(default_factory=lambda: CourseFacts())
+
+
+@dataclass(frozen=True)
+class CourseFacts:
+    """The person's services in force in all institutions, and which of their places is this institution."""
+
+    services: Sequence[CourseService] = field(default_factory=tuple)
+    place: int = 0
+    site: int = 0
+
+    def service(self, kind: str, visit_on: date, visit_time: time | None, weeks: int) -> CourseService:
+        """A service at this institution that is not recorded yet."""
+        return CourseService(None, kind, visit_on, visit_time, weeks, self.place, self.site)
 
 
 def recorded_otherwise(entry: Entry) -> Problem:
@@ -265,7 +283,7 @@ def check_visit(entry: Entry, facts: Facts) -> list[Problem]:
     lines-N-medicine, lines-N-supply_weeks, lines-N-supply_days, pregnant, cigarettes_per_day, co_ppm, note.
     """
     problems: list[Problem] = []
-    for rule in (_services, _day, _window, _contract, _staff, _lines, _same_day, _spacing, _eligibility, _values):
+    for rule in _RULES:
         try:
             problems += rule(entry, facts)
         except PolicyGap as gap:
@@ -508,15 +526,18 @@ def _spacing_days(one: date, other: date) -> int:
 def _eligibility(entry: Entry, facts: Facts) -> list[Problem]:
     if entry.medication is None:
         return []
-    return eligibility(entry.visit_on, entry.pregnant, facts).problems
+    service = facts.courses.service(MEDICATION, entry.visit_on, entry.visit_time, entry.weeks)
+    return eligibility(service, entry.pregnant, facts).problems
 
 
-def eligibility(visit_on: date, pregnant: bool, facts: Facts) -> Eligibility:
-    """Whether medication may be given on a day, by the intake that counts for its course. Raises PolicyGap.
+def eligibility(service: CourseService, pregnant: bool, facts: Facts) -> Eligibility:
+    """Whether medication may be given (`service`), by the intake that counts for its course. Raises PolicyGap.
 
     A pregnancy recorded with the other service of the day counts like one typed now.
     """
-    first_day = course_first_day(visit_on, (s.visit_on for s in facts.services if s.kind == MEDICATION))
+    visit_on = service.visit_on
+    _, course = with_service(service, facts.courses.services)
+    first_day = course.first_on
     baseline = baseline_of_course(facts.baselines, first_day)
     return medication_eligibility(
         on=visit_on,
@@ -530,18 +551,29 @@ def eligibility(visit_on: date, pregnant: bool, facts: Facts) -> Eligibility:
     )
 
 
-def course_first_day(visit_on: date, medication_days: Iterable[date]) -> date:
-    """The first day of the medication course to which a medication on `visit_on` belongs.
-
-    A course runs for `course_days` from its first visit (day 0 to 89); a visit after that starts the next one.
-    Raises PolicyGap where policy has no value.
-    """
-    first: date | None = None
-    for day in sorted({*(d for d in medication_days if d <= visit_on), visit_on}):
-        if first is None or (day - first).days >= policy_on(first, "course_days"):
-            first = day
-    assert first is not None  # visit_on itself is one of the days
-    return first
+def _courses(entry: Entry, facts: Facts) -> list[Problem]:
+    """A course beyond the yearly number is refused (policy `third_course`); a day already recorded is told by _same_day."""
+    recorded = {s.kind for s in facts.services if s.visit_on == entry.visit_on}
+    problems = []
+    for kind in entry.kinds:
+        if kind in recorded:
+            continue
+        service = facts.courses.service(
+            kind, entry.visit_on, entry.visit_time, entry.weeks if kind == MEDICATION else 0
+        )
+        _, course = with_service(service, facts.courses.services)
+        if not course.is_allowed:
+            most = policy_on(course.first_on, "courses_per_year")
+            problems.append(
+                Problem(
+                    "course-beyond-year",
+                    f"這次{LABELS[kind]}會是民國 {format_roc_year(course.year)} 年的第 {course.number} 個療程。每年最多 {most} 個療程"
+                    "（含在其他機構的），不能登錄；可於次年再開始新的療程。若就醫日期填錯，請改就醫日期。",
+                    "visit_on",
+                    "third_course",
+                )
+            )
+    return problems
 
 
 def _values(entry: Entry, facts: Facts) -> list[Problem]:
@@ -554,6 +586,12 @@ def _values(entry: Entry, facts: Facts) -> list[Problem]:
     if entry.counselling and entry.counselling.mode not in COUNSELLING_MODES:
         problems.append(Problem("mode-unknown", "請選擇衛教方式：面對面或電話。", "counselling_mode"))
     return problems
+
+
+_RULES = (
+    *(_services, _day, _window, _contract, _staff, _lines, _same_day, _spacing),
+    *(_courses, _eligibility, _values),
+)
 
 
 # --- Extension of a window -------------------------------------------------------------------------------------------

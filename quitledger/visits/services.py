@@ -1,5 +1,6 @@
 """The only writers of visits and of what surrounds them. Each is one transaction with its audit entry, and takes `by=`."""
 
+import logging
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -19,10 +20,13 @@ from quitledger.policy import PolicyGap, policy_on
 from quitledger.policy.problem import Problem, Refused
 
 from . import rules
+from .course_records import RECOMPUTE_BEGIN, RECOMPUTE_END, copy_courses
 from .known import Known
 from .models import Medicine, Month, Visit, WindowExtension
 from .rules import COUNSELLING, MEDICATION, Entry
 from .written import VALUES, Written, insert
+
+log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -51,7 +55,7 @@ def record_visits(
 ) -> list[Outcome]:
     """Record visits, the good ones of the list; an outcome for each, in order. The only writer of new visits.
 
-    Permission → lock the persons → rules → INSERT → journal, in one transaction. An entry whose uid is recorded
+    Permission → lock the persons → rules → INSERT → journal → courses, in one transaction. An entry whose uid is recorded
     already at this institution is answered with that visit: a double click or a retry never makes two. A service on a
     day that has a visit joins it as the visit's next version. `recorded_at` may be supplied by the owner role only
     (demo data, transfer): the moments at which the entries were recorded, by the actor; the database, which otherwise
@@ -81,11 +85,31 @@ def record_visits(
                 if recorded_at is not None:
                     written.visit.recorded_by_id = written.visit.changed_by_id = by.account_id
                 outcome.visit = written.visit
-                known.add(written.visit, written.services)
+                known.add(written.visit, written.services, entry.weeks)
                 new.append(written)
             outcomes.append(outcome)
         insert(new)
+        known.courses.write(new[-1].visit.uid if new else None)
     return outcomes
+
+
+def recompute_courses(*, by: Actor) -> int:
+    """Compute the courses of all persons anew and put right what differs (owner role). Returns the persons changed.
+
+    Nothing differs unless policy or a branch's parent changed: every write keeps its person's courses itself. Services
+    that get another number are listed to the desk. Writers wait until it is done.
+    Raises PermissionDenied, and PolicyGap where a value is not known.
+    """
+    by.require(Permission.COURSE_RECOMPUTE)
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(RECOMPUTE_BEGIN)
+        copied = copy_courses(connection.connection)
+        cursor.execute(RECOMPUTE_END)
+        cursor.execute("SELECT count(*) FROM course_differs")
+        (persons,) = cursor.fetchone()
+        journal.record(Permission.COURSE_RECOMPUTE, record_type="course", fields=["courses"])
+    log.info("courses of %s services computed, of %s persons changed", copied, persons)
+    return int(persons)
 
 
 def as_entry(visit: Visit) -> Entry:

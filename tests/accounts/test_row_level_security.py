@@ -1,5 +1,6 @@
 """What the application role may do, for every table there is: asked of PostgreSQL itself, without a service between."""
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -73,6 +74,8 @@ TABLES = {
     "procrastinate_jobs": PASSING,
     "procrastinate_periodic_defers": PASSING,
     "procrastinate_workers": PASSING,
+    "visits_course": KEPT,
+    "visits_coursefinding": KEPT,
     "visits_medicationline": RECORDED,
     "visits_medicationline_history": KEPT,
     "visits_medicine": READ,
@@ -106,6 +109,9 @@ def clinic(committed: Any, owner: psycopg.Connection) -> dict[str, int]:
     with acting(committed, at.institution, at.account) as connection:
         record(connection, at, world.TODAY, "medication")
         connection.execute(JOURNAL_ENTRY)
+        service = one(connection, "SELECT id FROM visits_service")
+        changed = json.dumps([[service, 2025, 2, 2025, 1, True]])
+        connection.execute("SELECT visits_write_courses(%s, %s, '{1}', %s, NULL)", [[at.person], [service], changed])
     ids = {
         "clinic": at.institution,
         "pharmacy": keys(owner, "示範戊", world.PHARMACY).institution,
@@ -306,6 +312,7 @@ def test_functions_with_the_owners_rights_are_few_and_look_nothing_up_in_a_calle
     assert {name for (name,) in callable_} == {
         "programme_now", "programme_today", "current_scope", "scope_was_set", "current_account", "is_owner",
         "institutions_enter", "cases_find_person", "visits_closes_at", "visits_open_months",
+        "visits_course_facts", "visits_write_courses",
     }  # fmt: skip
     path = "ARRAY['search_path=public, pg_temp']"
     loose = owner.execute(f"SELECT proname {ours} AND prosecdef AND proconfig IS DISTINCT FROM {path}")

@@ -238,6 +238,8 @@ SCREENS = [
     Screen("visit_show", "desk", "desk_officer", at("{visit}"), data=(LONG_NAME,)),
     Screen("visit_show", "somebody else", "stranger", at("{visit}"), 404),
     Screen("visit_download", "refused", "recorder", at("/visits.csv?first=114/2/30"), 422),
+    Screen("course_finding_list", "none", "desk_officer", at("/course-findings?beyond=1")),
+    Screen("course_finding_list", "some", "desk_officer", at("/course-findings")),
     Screen("window_list", "institution", "recorder", at("/windows")),
     Screen("window_list", "desk supervisor", "desk_supervisor", at("/windows")),
     Screen("window_extend", "empty", "desk_supervisor", at("/windows/new")),

@@ -36,6 +36,7 @@ MAY: dict[Access | Permission, set[str]] = {
     Permission.VISIT_RECORD: CLINIC | STRANGER,
     Permission.VISIT_DOWNLOAD: CLINIC | STRANGER | DESK,
     Permission.WINDOW_EXTEND: {"desk_supervisor"},
+    Permission.COURSE_REVIEW: DESK,
 }
 
 # address: what it needs, its arguments, the answers to GET and to a POST without fields of somebody who may
@@ -51,6 +52,7 @@ TABLE: dict[str, tuple[Access | Permission, dict[str, Any], set[int], set[int]]]
     "visit_query": (Permission.VISIT_READ, {}, {200}, {302}),
     "visit_show": (Permission.VISIT_READ, VISIT, {200}, {405}),
     "visit_download": (Permission.VISIT_DOWNLOAD, {"file_format": "json"}, {200}, {405}),
+    "course_finding_list": (Permission.COURSE_REVIEW, {}, {200}, {405}),
     "window_list": (Access.SIGNED_IN, {}, {200}, {405}),
     "window_extend": (Permission.WINDOW_EXTEND, {}, {200}, {200}),
     "policy_list": (Access.PUBLIC, {}, {200}, {200, 405}),

@@ -14,13 +14,15 @@ import pytest
 import yaml
 
 from quitledger.cases.rules import FTND_ITEMS, FtndAnswers, check_baseline, ftnd_score
-from quitledger.policy import TAIPEI, format_roc, parse_date, parse_moment, parse_time, policy_on
+from quitledger.policy import TAIPEI, format_roc, format_roc_year, parse_date, parse_moment, parse_time, policy_on
 from quitledger.policy.identity import IdentityKind, check_identity, mask, sex_of
+from quitledger.visits.courses import CourseService, courses_of, with_service
 from quitledger.visits.rules import (
     COUNSELLING,
     LABELS,
     MEDICATION,
     Counselling,
+    CourseFacts,
     Entry,
     Facts,
     IntakeFacts,
@@ -33,7 +35,6 @@ from quitledger.visits.rules import (
     StaffFacts,
     StaffPeriod,
     check_visit,
-    course_first_day,
     eligibility,
     format_closing,
     recording_window,
@@ -117,15 +118,43 @@ def eligibility_example(given):
     facts = known(
         datetime.combine(visit_on, time(12), TAIPEI),
         birth_on=parse_date(given.pop("出生日期")),
-        services=[RecordedService(UUID(int=9), day, MEDICATION) for day in courses],
+        courses=CourseFacts([CourseService(n, MEDICATION, day, None, 1, 0, 0) for n, day in enumerate(courses)]),
         baselines=[intake_of(given.pop("收案評估"))] if "收案評估" in given else [],
     )
-    found = eligibility(visit_on, given.pop("懷孕", "否") == "是", facts)
+    asked = facts.courses.service(MEDICATION, visit_on, None, 1)
+    found = eligibility(asked, given.pop("懷孕", "否") == "是", facts)
+    _, course = with_service(asked, facts.courses.services)
     return {
         "能否用藥": yes(found.eligible, "可以"),
         "訊息": messages(found.problems),
-        "療程首日": format_roc(course_first_day(visit_on, courses)),
+        "療程首日": format_roc(course.first_on),
     }
+
+
+def course_example(given):
+    kinds = {label: kind for kind, label in LABELS.items()}
+    kind = kinds[given.pop("服務")]
+    places = {"本院": 1, "本院的分院": 1, "別的機構": 2, "第三家機構": 3}
+
+    def service_of(key, one):
+        day, place, weeks = parse_date(one.pop("就醫日期")), one.pop("機構", "本院"), int(one.pop("週數", 0))
+        assert not one
+        return CourseService(key, kind, day, None, weeks, places[place], list(places).index(place))
+
+    services = [service_of(number, one) for number, one in enumerate(given.pop("就醫"))]
+    courses = courses_of(services)
+    answer = {
+        "療程": [
+            f"{format_roc_year(course.year)} 年第 {course.number} 療程，首日 {format_roc(course.first_on)}"
+            for course in courses
+        ]
+    }
+    if "要登錄" in given:
+        asked = service_of(None, given.pop("要登錄"))
+        _, course = with_service(asked, services)
+        answer["這一次"] = f"{format_roc_year(course.year)} 年第 {course.number} 療程"
+        answer["能否登錄"] = yes(course.is_allowed, "可以")
+    return answer
 
 
 def intake_of(intake):
@@ -177,6 +206,7 @@ ADAPTERS = {
     "期限": window_example,
     "間隔": spacing_example,
     "資格": eligibility_example,
+    "療程": course_example,
     "證號": identity_example,
     "尼古丁成癮度": ftnd_example,
 }

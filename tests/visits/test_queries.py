@@ -26,6 +26,7 @@ from quitledger.visits.queries import (
     VisitQuery,
     VisitRow,
     closes_at,
+    course_facts,
     eligibility_on,
     extension_reason,
     last_visit,
@@ -324,24 +325,30 @@ def test_the_last_visit_is_the_latest_in_force_of_this_case(voided: dict[str, UU
     assert last_visit(world.case("示範丁")) is None
 
 
+def eligible(case: Any, day: date, **changes: Any) -> Any:
+    return eligibility_on(case, day, course_facts(case), **changes)
+
+
 def test_eligibility_is_that_of_the_day_by_what_this_institution_recorded(owned: Any) -> None:
     case = world.case("示範甲")
-    assert eligibility_on(case, world.TODAY).eligible
-    assert [p.code for p in eligibility_on(case, world.TODAY, pregnant=True).problems] == ["pregnant"]
-    assert [p.code for p in eligibility_on(world.case("示範丙"), world.TODAY).problems] == ["under-age"]
-    assert eligibility_on(world.case("示範丙"), date(2026, 4, 2)).problems[0].code == "baseline-too-old"  # 18 today
-    assert [p.code for p in eligibility_on(world.case("示範丁"), world.TODAY).problems] == ["baseline-missing"]
+    assert eligible(case, world.TODAY).eligible
+    assert [p.code for p in eligible(case, world.TODAY, pregnant=True).problems] == ["pregnant"]
+    assert [p.code for p in eligible(world.case("示範丙"), world.TODAY).problems] == ["under-age"]
+    assert eligible(world.case("示範丙"), date(2026, 4, 2)).problems[0].code == "baseline-too-old"  # 18 today
+    assert [p.code for p in eligible(world.case("示範丁"), world.TODAY).problems] == ["baseline-missing"]
     validity = policy_on(world.TODAY, "baseline_validity_days")
     later = world.TODAY - timedelta(days=20) + timedelta(days=validity)
-    assert eligibility_on(case, later).eligible
-    assert [p.code for p in eligibility_on(case, later + timedelta(days=1)).problems] == ["baseline-too-old"]
+    assert eligible(case, later).eligible
+    assert [p.code for p in eligible(case, later + timedelta(days=1)).problems] == ["baseline-too-old"]
 
 
 def test_a_course_that_began_keeps_the_intake_it_began_with(visits: dict[str, UUID]) -> None:
     case, day = world.case("示範甲"), date(2025, 5, 20)
-    assert eligibility_on(case, day).eligible  # the course of 114/03/13, its intake 114/03/12
+    assert not eligible(case, day).eligible  # given up for the pharmacy on 114/03/20: a new course, an old intake
+    void(visits["theirs"])
+    assert eligible(case, day).eligible  # the course of 114/03/13, its intake 114/03/12
     void(visits["first"])
-    assert not eligibility_on(case, day).eligible
+    assert not eligible(case, day).eligible
 
 
 def extend(month: date, until: datetime, reason: str, **reach: Any) -> None:

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from quitledger.policy import TAIPEI, PolicyGap, SelectingDay, parameter, parse_moment, policy_on
-from quitledger.visits import rules
+from quitledger.visits import courses, rules
+from quitledger.visits.courses import CourseService
 from quitledger.visits.rules import (
     COUNSELLING,
     COUNSELLING_MODES,
@@ -20,6 +21,7 @@ from quitledger.visits.rules import (
     NOTE_LENGTH,
     REASON_LENGTH,
     Counselling,
+    CourseFacts,
     Entry,
     Facts,
     IntakeFacts,
@@ -34,7 +36,6 @@ from quitledger.visits.rules import (
     Timeliness,
     check_extension,
     check_visit,
-    course_first_day,
     eligibility,
     format_closing,
     month_closes_at,
@@ -254,8 +255,17 @@ def medicated(*lines, **changes):
 
 
 def known(**changes):
-    """What is known; the closing moment of another month is left to policy."""
+    """What is known; the closing moment of another month is left to policy. Courses see the services, a week each."""
+    if "services" in changes:
+        changes = {"courses": courses_seeing(changes["services"])} | changes
     return replace(KNOWN, **({"closes_at": None} if "moment" in changes else {}) | changes)
+
+
+def courses_seeing(services):
+    return CourseFacts([
+        CourseService(number, one.kind, one.visit_on, None, 1 if one.kind == MEDICATION else 0, 0, 0)
+        for number, one in enumerate(services)
+    ])  # fmt: skip
 
 
 def codes(entry, facts=KNOWN):
@@ -275,6 +285,7 @@ def recorded_questions(monkeypatch):
         return policy_on(day, name)
 
     monkeypatch.setattr(rules, "policy_on", ask)
+    monkeypatch.setattr(courses, "policy_on", ask)
     return asked
 
 
@@ -703,6 +714,7 @@ def test_where_policy_says_nothing_the_visit_is_refused_and_each_unknown_rule_na
         ("policy-unknown", "contract_required"),
         ("policy-unknown", "staff_contract_required"),
         ("policy-unknown", "weeks_per_visit"),
+        ("policy-unknown", "courses_per_year"),
         ("policy-unknown", "baseline_validity_days"),
         ("note-unreadable", None),
     ]
@@ -717,7 +729,8 @@ def test_each_rule_is_asked_for_on_its_own_day(monkeypatch):
         RecordedService(UUID(int=9), course, MEDICATION),
         RecordedService(UUID(int=8), TODAY - 2 * DAY, COUNSELLING),
     ]
-    facts = known(moment=NOW, services=services, baselines=[replace(INTAKE, taken_on=course)])
+    seen = courses_seeing([RecordedService(UUID(int=9), course, kind) for kind in (MEDICATION, COUNSELLING)])
+    facts = known(moment=NOW, services=services, courses=seen, baselines=[replace(INTAKE, taken_on=course)])
     assert codes(medicated(Line(OLD_PATCH, 2)), facts) == ["medicine-not-listed", "visit-too-near"]
     spacing = asked.pop("visit_spacing_days")
     assert parameter("visit_spacing_days").day is SelectingDay.EARLIER_DAY
@@ -736,6 +749,9 @@ def test_each_rule_is_asked_for_on_its_own_day(monkeypatch):
         "weeks_per_visit",
         "listed_medicine_required",
         "course_days",
+        "course_weeks",
+        "course_counselling_visits",
+        "courses_per_year",
     }
 
 
@@ -845,7 +861,8 @@ def test_of_two_services_the_recorded_one_is_refused_and_the_values_of_the_other
 def test_a_pregnancy_recorded_with_the_counselling_of_the_day_excludes_medication():
     entry = visit(counselling=None, visit_time=None, note="")
     assert codes(entry, counselled_today(pregnant=True)) == ["pregnant"]
-    assert not eligibility(TODAY, False, counselled_today(pregnant=True)).eligible
+    facts = counselled_today(pregnant=True)
+    assert not eligibility(facts.courses.service(MEDICATION, TODAY, None, 1), False, facts).eligible
 
 
 def test_a_pregnancy_noticed_after_the_medication_of_the_day_is_not_joined_in_silence():
@@ -952,43 +969,13 @@ def test_the_spacing_is_that_of_the_earlier_day(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("recorded", "first_day"),
-    [
-        ([], 0),
-        ([-89], -89),  # day 89 of the course
-        ([-90], 0),  # day 90: the next course
-        ([-100, -50], 0),  # the visit of day 50 lies in the course that is over
-        ([-89, -30], -89),
-        ([-200, -120, -80, -20], -80),
-        ([5], 0),  # a visit after this day says nothing about it
-        ([0, -10], -10),
-    ],
-)
-def test_a_course_runs_from_day_0_to_day_89_of_its_first_visit(recorded, first_day):
-    assert course_first_day(TODAY, [TODAY + offset * DAY for offset in recorded]) == TODAY + first_day * DAY
-
-
-@given(st.lists(st.integers(-400, 60), max_size=20))
-def test_the_course_of_a_visit_began_at_most_89_days_before_on_a_day_of_medication(offsets):
-    recorded = [TODAY + offset * DAY for offset in offsets]
-    first_day = course_first_day(TODAY, iter(recorded))
-    assert first_day in {TODAY, *recorded}
-    assert 0 <= (TODAY - first_day).days < 90
-    assert course_first_day(first_day, recorded) == first_day
-
-
-def test_a_course_before_the_programme_is_a_gap():
-    with pytest.raises(PolicyGap):
-        course_first_day(TODAY, [FIRST_DAY - DAY])
-
-
-@pytest.mark.parametrize(
     ("score", "cigarettes", "eligible"),
     [(4, 0, True), (3, 9, False), (0, 10, True), (None, 9, False), (3, None, False), (4, None, True), (None, 10, True)],
 )
 def test_score_4_or_10_cigarettes_a_day_are_enough_both_inclusive(score, cigarettes, eligible):
     facts = known(baselines=[replace(INTAKE, ftnd_score=score, cigarettes_per_day=cigarettes)])
-    assert eligibility(TODAY, False, facts).eligible == eligible
+    asked = facts.courses.service(MEDICATION, TODAY, None, 1)
+    assert eligibility(asked, False, facts).eligible == eligible
     assert codes(BOTH, facts) == ([] if eligible else ["dependence-below-minimum"])
 
 
@@ -1031,7 +1018,7 @@ def test_values_recorded_during_the_course_never_end_eligibility():
         baselines=[replace(INTAKE, taken_on=course), better],
     )
     assert codes(BOTH, facts) == []
-    assert codes(BOTH, replace(facts, services=[])) == ["dependence-below-minimum"]
+    assert codes(BOTH, known(baselines=facts.baselines)) == ["dependence-below-minimum"]
 
 
 def test_without_an_intake_that_counts_insurance_is_not_asked_for():
@@ -1040,7 +1027,7 @@ def test_without_an_intake_that_counts_insurance_is_not_asked_for():
 
 
 def test_eligibility_shows_every_reason_met_or_not():
-    found = eligibility(TODAY, True, KNOWN)
+    found = eligibility(KNOWN.courses.service(MEDICATION, TODAY, None, 1), True, KNOWN)
     assert [reason.ok for reason in found.reasons] == [True, False, True, True]
     assert not found.eligible
 

@@ -12,7 +12,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from quitledger.policy import TAIPEI, format_roc, format_roc_month, format_roc_weekday
+from quitledger.policy import TAIPEI, format_roc, format_roc_month, format_roc_weekday, format_roc_year
 from quitledger.visits.rules import Timeliness, format_closing
 
 register = template.Library()
@@ -34,6 +34,12 @@ def roc(day: date | None) -> str:
 def roc_weekday(day: date | None) -> str:
     """114/04/01（二）."""
     return format_roc_weekday(day) if day else ""
+
+
+@register.filter
+def roc_year(year: int) -> str:
+    """114, of 2025."""
+    return format_roc_year(year)
 
 
 @register.filter

@@ -1,0 +1,20 @@
+-- A branch's parent is no branch itself: the place of an institution is its parent or itself, one step away.
+CREATE FUNCTION institutions_check_parent() RETURNS trigger LANGUAGE plpgsql
+  SECURITY DEFINER SET search_path = public, pg_temp AS $$
+BEGIN
+  IF NEW.parent_id IS NOT NULL THEN
+    PERFORM FROM institutions_institution WHERE id IN (NEW.id, NEW.parent_id) ORDER BY id FOR NO KEY UPDATE;
+    IF EXISTS (SELECT FROM institutions_institution WHERE id = NEW.parent_id AND parent_id IS NOT NULL)
+       OR EXISTS (SELECT FROM institutions_institution WHERE parent_id = NEW.id) THEN
+      RAISE EXCEPTION 'the parent of a branch is no branch' USING ERRCODE = 'check_violation',
+        CONSTRAINT = 'institutions_parent_no_branch';
+    END IF;
+  END IF;
+  RETURN NULL;
+END $$;
+CREATE TRIGGER parent_no_branch AFTER INSERT OR UPDATE OF parent_id ON institutions_institution
+  FOR EACH ROW EXECUTE FUNCTION institutions_check_parent();
+
+-- The place of an institution: the same for its branches and itself.
+CREATE FUNCTION institutions_place(p_institution bigint) RETURNS bigint LANGUAGE sql STABLE
+  BEGIN ATOMIC SELECT coalesce(parent_id, id) FROM institutions_institution WHERE id = p_institution; END;
