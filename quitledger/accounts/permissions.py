@@ -12,6 +12,9 @@ class Permission(StrEnum):
     BASELINE_RECORD = "baseline.record"
     VISIT_READ = "visit.read"
     VISIT_RECORD = "visit.record"
+    VISIT_CHANGE = "visit.change"
+    VISIT_VOID = "visit.void"
+    VISIT_RESTORE = "visit.restore"
     VISIT_DOWNLOAD = "visit.download"
     WINDOW_EXTEND = "window.extend"
     COURSE_REVIEW = "course.review"
@@ -56,6 +59,9 @@ _RECORDS = {
     _P.BASELINE_RECORD,
     _P.VISIT_READ,
     _P.VISIT_RECORD,
+    _P.VISIT_CHANGE,
+    _P.VISIT_VOID,
+    _P.VISIT_RESTORE,
     _P.VISIT_DOWNLOAD,
 }
 _DESK = {_P.CASE_READ, _P.IDENTITY_SHOW, _P.VISIT_READ, _P.VISIT_DOWNLOAD, _P.COURSE_REVIEW}

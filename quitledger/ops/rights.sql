@@ -47,8 +47,9 @@ GRANT SELECT, UPDATE (changed_at) ON cases_person TO {app};   -- the right to lo
 GRANT SELECT, INSERT, UPDATE ON cases_case, cases_baseline TO {app};
 GRANT SELECT ON cases_case_history, cases_baseline_history TO {app};
 
--- Visits: recorded, changed, voided; never deleted.
+-- Visits: recorded, changed, voided; never deleted. A service or a medicine may be taken out of a visit.
 GRANT SELECT, INSERT, UPDATE ON visits_visit, visits_service, visits_medicationline TO {app};
+GRANT DELETE ON visits_service, visits_medicationline TO {app};
 GRANT SELECT ON visits_visit_history, visits_service_history, visits_medicationline_history TO {app};
 GRANT SELECT ON visits_servicemonth, visits_servicemonth_history, visits_course, visits_coursefinding TO {app};
 GRANT SELECT, INSERT (uid, month, reach, county, institution_id, closes_at, reason, decided_by_id, decided_at)
@@ -78,6 +79,10 @@ BEGIN
       ELSE institution_id = (SELECT current_scope()) END) WITH CHECK (institution_id = (SELECT current_scope()))', t);
   END LOOP;
 END $$;
+-- What is taken out of a visit is taken out by its institution: the agency sees, it deletes nothing.
+CREATE POLICY own_rows ON visits_service AS RESTRICTIVE FOR DELETE USING (institution_id = (SELECT current_scope()));
+CREATE POLICY own_rows ON visits_medicationline AS RESTRICTIVE FOR DELETE
+  USING (institution_id = (SELECT current_scope()));
 -- An entry of the journal may also belong to no institution (a sign-in, the agency).
 CREATE POLICY scope ON audit_journal FOR SELECT
   USING (institution_id = (SELECT current_scope()) OR (SELECT current_scope()) = 0);

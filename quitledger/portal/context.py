@@ -44,7 +44,12 @@ _MENU: list[tuple[str, Any, Permission | None, set[str]]] = [
         Permission.VISIT_RECORD,
         {"case_register", "case_show", "baseline_record", "visit_record"},
     ),
-    ("visit_query", gettext_lazy("就醫資料查詢"), Permission.VISIT_READ, {"visit_show"}),
+    (
+        "visit_query",
+        gettext_lazy("就醫資料查詢"),
+        Permission.VISIT_READ,
+        {"visit_show", "visit_change", "visit_void", "visit_restore"},
+    ),
     ("case_find", gettext_lazy("戒菸者"), Permission.CASE_READ, {"case_show"}),
     ("window_list", gettext_lazy("登錄期限"), Permission.VISIT_READ, {"window_extend"}),
     ("course_finding_list", gettext_lazy("療程次變動"), Permission.COURSE_REVIEW, set()),

@@ -2,7 +2,7 @@
 
 from django.urls import path, register_converter
 
-from . import cases, courses, help, home, places, policies, query, visits, windows
+from . import cases, courses, help, home, maintain, places, policies, query, visits, windows
 
 
 class FileFormat:
@@ -30,6 +30,9 @@ urlpatterns = [
     path("cases/<uuid:uid>/visits/new", visits.visit_record, name="visit_record"),
     path("visits", query.visit_query, name="visit_query"),
     path("visits/<uuid:uid>", visits.visit_show, name="visit_show"),
+    path("visits/<uuid:uid>/change", maintain.visit_change, name="visit_change"),
+    path("visits/<uuid:uid>/void", maintain.visit_void, name="visit_void"),
+    path("visits/<uuid:uid>/restore", maintain.visit_restore, name="visit_restore"),
     path("visits.<format:file_format>", query.visit_download, name="visit_download"),
     path("course-findings", courses.course_finding_list, name="course_finding_list"),
     path("windows", windows.window_list, name="window_list"),

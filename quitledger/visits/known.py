@@ -58,10 +58,12 @@ WHERE v.case_id = ANY(%(cases)s)
 class Known:
     """The facts about the persons, staff and months of a list of entries. Reading them locks the persons."""
 
-    def __init__(self, cases: Iterable[Case], entries: list[Entry]) -> None:
+    def __init__(self, cases: Iterable[Case], entries: list[Entry], *, days: Iterable[date] = ()) -> None:
+        """`days`: others than those of the entries whose closing moments are asked for."""
         cases = list(cases)
         lines = [line for entry in entries if entry.medication for line in entry.medication.lines]
-        months = sorted({(case.institution_id, rules.month_of(entry.visit_on)) for case in cases for entry in entries})
+        asked_months = {rules.month_of(day) for day in (*(entry.visit_on for entry in entries), *days)}
+        months = sorted((case.institution_id, month) for case in cases for month in asked_months)
         asked: dict[str, Any] = {
             "cases": _array(case.pk for case in cases),
             "persons": _array({case.person_id for case in cases}),
@@ -101,11 +103,12 @@ class Known:
 
     def _note_visits(self, rows: list[tuple[Any, ...]]) -> None:
         self.by_uid: dict[UUID, Visit] = {}
+        self.by_key: dict[int, Visit] = {}
         self.visits: dict[tuple[int, int, date], Visit] = {}
         self.services: dict[tuple[int, int], list[rules.RecordedService]] = defaultdict(list)
-        found: dict[int, Visit] = {}
         for kind, entry_uid, *values in rows:
-            visit = found.setdefault(values[0], Visit.from_db(None, _VISIT_FIELDS, values))
+            visit = self.by_key.get(values[0]) or Visit.from_db(None, _VISIT_FIELDS, values)
+            self.by_key[visit.pk] = visit
             self.by_uid[entry_uid] = visit
             if visit.in_force:
                 self._add(visit, kind)
@@ -129,12 +132,23 @@ class Known:
         """The visit in force on that day, if any."""
         return self.visits.get((case.person_id, case.institution_id, day))
 
+    def closing_of(self, case: Case, day: date) -> datetime | None:
+        """The closing moment of the day's month at the case's institution; None where policy has a gap."""
+        return self.closes_at.get((case.institution_id, rules.month_of(day)))
+
+    def forget(self, visit: Visit) -> None:
+        """Leave a visit out of the facts: one that is changed is never compared with itself."""
+        key = (visit.person_id, visit.institution_id)
+        self.services[key] = [service for service in self.services[key] if service.visit_uid != visit.uid]
+        if self.visits.get((*key, visit.visit_on)) is visit:
+            del self.visits[*key, visit.visit_on]
+
     def facts(self, case: Case, entry: Entry, moment: datetime) -> Facts:
         """The facts for one entry, to be recorded at `moment`."""
         same = self.same_day(case, entry.visit_on)
         return Facts(
             moment=moment,
-            closes_at=self.closes_at.get((case.institution_id, rules.month_of(entry.visit_on))),
+            closes_at=self.closing_of(case, entry.visit_on),
             birth_on=case.person.birth_on,
             sex=case.person.sex,
             contracts=self.contracts[case.institution_id],

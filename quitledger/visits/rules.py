@@ -6,7 +6,7 @@ one visit a day once more, for what happens between asking and committing.
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, time, timedelta
 from enum import StrEnum
 from uuid import UUID
@@ -25,6 +25,7 @@ from .courses import COUNSELLING, LABELS, MEDICATION, CourseService, with_servic
 
 COUNSELLING_MODES = {"in_person": "面對面", "telephone": "電話"}
 NOTE_LENGTH = 500  # characters: the width of the column, no rule of the programme
+REASON_LENGTH = 200  # likewise
 _UNSTORABLE = re.compile(r"[\x00\ud800-\udfff]")  # NUL and lone surrogates: no text of the database holds them
 
 
@@ -594,9 +595,86 @@ _RULES = (
 )
 
 
-# --- Extension of a window -------------------------------------------------------------------------------------------
+# --- Changing, voiding, restoring ------------------------------------------------------------------------------------
 
-REASON_LENGTH = 200  # characters: the width of the column
+
+def check_change(
+    entry: Entry, facts: Facts, recorded: Entry, *, reason: str, recorded_closes_at: datetime | None
+) -> list[Problem]:
+    """Every reason why a recorded visit cannot be changed into `entry` now.
+
+    `facts` are those of the new day without the visit itself; `recorded_closes_at` is the closing moment of the old
+    day's month: a change of date needs both months open. Fields: those of check_visit, and reason.
+    """
+    same_month = month_of(entry.visit_on) == month_of(recorded.visit_on)  # then check_visit says it
+    problems = [] if same_month else _still_open(recorded.visit_on, facts, recorded_closes_at)
+    if entry == recorded:
+        problems.append(Problem("nothing-changed", "內容和已登錄的相同，沒有可修改的。", None))
+    taken, facts = _day_taken(entry, facts)
+    return problems + taken + check_visit(entry, facts) + check_reason(reason)
+
+
+def check_void(visit_on: date, facts: Facts, *, reason: str) -> list[Problem]:
+    """Every reason why a recorded visit cannot be voided now. Fields: visit_on, reason."""
+    return _still_open(visit_on, facts, facts.closes_at) + check_reason(reason)
+
+
+def check_restore(entry: Entry, facts: Facts, *, reason: str) -> list[Problem]:
+    """Every reason why a voided visit cannot be brought back now: those of recording it. Fields: of check_change."""
+    problems, facts = _day_taken(entry, facts)
+    return problems + check_visit(entry, facts) + check_reason(reason)
+
+
+def _day_taken(entry: Entry, facts: Facts) -> tuple[list[Problem], Facts]:
+    """Another visit of the day, which a changed or restored one does not join; and the facts without it."""
+    if facts.same_day is None:
+        return [], facts
+    problem = Problem(
+        "day-taken",
+        f"{format_roc(entry.visit_on)} 已有這位戒菸者的另一筆就醫資料，一天只能有一筆。請改填別的日期，或到那一筆修改。",
+        "visit_on",
+        "same_day_visits",
+    )
+    others = [service for service in facts.services if service.visit_on != entry.visit_on]
+    return [problem], replace(facts, same_day=None, services=others)
+
+
+def check_reason(reason: str) -> list[Problem]:
+    """The reason given for a change. Field: reason."""
+    if not reason.strip():
+        return [Problem("reason-missing", "請填原因，之後查看版本紀錄的人才知道為什麼。", "reason")]
+    if len(reason) > REASON_LENGTH:
+        return [Problem("reason-too-long", f"原因最多 {REASON_LENGTH} 字，您填了 {len(reason)} 字。", "reason")]
+    if _UNSTORABLE.search(reason):
+        return [Problem("reason-unreadable", "原因有無法儲存的字元，請刪除後重填。", "reason")]
+    return []
+
+
+def _still_open(visit_on: date, facts: Facts, closes_at: datetime | None) -> list[Problem]:
+    closes_at = closes_at or month_closes_at(visit_on)
+    if facts.moment < closes_at:
+        return []
+    return [
+        Problem(
+            "window-closed",
+            f"{format_roc_month(visit_on)}的登錄期限 {format_closing(closes_at)} 已過，貴機構不能再自行修改或作廢。"
+            "可向管理窗口申請更正。",
+            "visit_on",
+            "recording_window_last_day",
+        )
+    ]
+
+
+def recorded_and_voided(entry: Entry) -> Problem:
+    """The form of a visit that was voided meanwhile, sent again."""
+    return Problem(
+        "visit-voided",
+        f"這張表單登錄的 {format_roc(entry.visit_on)} 就醫資料已經作廢。要恢復請到該筆就醫資料；要另外登錄請開新的登錄頁。",
+        "visit_on",
+    )
+
+
+# --- Extension of a window -------------------------------------------------------------------------------------------
 
 
 def check_extension(

@@ -1,7 +1,7 @@
 """The only writers of visits and of what surrounds them. Each is one transaction with its audit entry, and takes `by=`."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
@@ -22,9 +22,9 @@ from quitledger.policy.problem import Problem, Refused
 from . import rules
 from .course_records import RECOMPUTE_BEGIN, RECOMPUTE_END, copy_courses
 from .known import Known
-from .models import Medicine, Month, Visit, WindowExtension
+from .models import Medicine, Month, Service, Visit, WindowExtension
 from .rules import COUNSELLING, MEDICATION, Entry
-from .written import VALUES, Written, insert
+from .written import VALUES, Written, insert, rewrite
 
 log = logging.getLogger(__name__)
 
@@ -73,7 +73,9 @@ def record_visits(
         for (case, entry), moment in zip(entries, moments, strict=True):
             outcome = Outcome(closes_at=known.closes_at.get((case.institution_id, rules.month_of(entry.visit_on))))
             recorded = known.by_uid.get(entry.uid)
-            if recorded is not None and _holds(recorded, entry):
+            if recorded is not None and not recorded.in_force:
+                outcome.problems = [rules.recorded_and_voided(entry)]
+            elif recorded is not None and _holds(recorded, entry):
                 outcome.visit, outcome.repeated = recorded, True
             elif recorded is not None:
                 outcome.problems = [rules.recorded_otherwise(entry)]
@@ -91,6 +93,119 @@ def record_visits(
         insert(new)
         known.courses.write(new[-1].visit.uid if new else None)
     return outcomes
+
+
+class Stale(Exception):
+    """The visit has another version than the one that was to be changed: somebody else was faster."""
+
+    def __init__(self, visit: Visit) -> None:
+        super().__init__(f"version {visit.version}")
+        self.visit = visit
+
+
+def change_visit(*, visit: Visit, version: int, entry: Entry, reason: str, by: Actor) -> Visit:
+    """Make a recorded visit say what `entry` says, as its next version, while its window (and the new day's) is open.
+
+    `version` is the one that was seen when the change was typed. The rules are those of recording, on the new day,
+    without the visit itself. A change sent twice is made once.
+    Raises PermissionDenied, Stale where there is another version by now, and Refused.
+    """
+    by.require(Permission.VISIT_CHANGE)
+    with transaction.atomic():
+        known = Known([visit.case], [entry], days=[visit.visit_on])
+        found, services, recorded = _as_found(visit, known, by)
+        if found.version != version:
+            if found.in_force and recorded == entry:
+                return found
+            raise Stale(found)
+        if not found.in_force:
+            raise Refused([Problem("visit-voided", "這筆就醫資料已作廢，要修改請先恢復。", None)])
+        closes_at = known.closing_of(visit.case, found.visit_on)
+        known.forget(found)
+        for service in services:
+            known.courses.remove(found.person_id, service.pk)
+        facts = known.facts(visit.case, entry, known.moment)
+        problems = rules.check_change(entry, facts, recorded, reason=reason, recorded_closes_at=closes_at)
+        if problems:
+            raise Refused(problems)
+        changed = [name for name in _SAID if getattr(entry, name) != getattr(recorded, name)]
+        for service in rewrite(found, services, entry, reason.strip(), known):
+            known.courses.add(found, service, entry.weeks if service.kind == MEDICATION else 0)
+        journal.record(
+            Permission.VISIT_CHANGE, record_type="visit", uids=[found.uid], version=found.version, fields=changed
+        )
+        known.courses.write(found.uid)
+    return found
+
+
+def void_visit(*, visit: Visit, version: int, reason: str, by: Actor) -> Visit:
+    """Take a visit out of force, with a reason, while its window is open: it stays to be seen, and counts nowhere.
+
+    Raises PermissionDenied, Stale where there is another version by now, and Refused. A void sent twice is one.
+    """
+    by.require(Permission.VISIT_VOID)
+    with transaction.atomic():
+        known = Known([visit.case], [], days=[visit.visit_on])
+        found, services, recorded = _as_found(visit, known, by)
+        if found.version != version:
+            if not found.in_force:
+                return found
+            raise Stale(found)
+        if not found.in_force:
+            raise Refused([Problem("visit-voided", "這筆就醫資料先前已作廢。", None)])
+        problems = rules.check_void(found.visit_on, known.facts(visit.case, recorded, known.moment), reason=reason)
+        if problems:
+            raise Refused(problems)
+        found.in_force, found.version, found.change_reason = False, found.version + 1, reason.strip()
+        found.save(update_fields=["in_force", "version", "change_reason", "changed_at"])
+        for service in services:
+            known.courses.remove(found.person_id, service.pk)
+        journal.record(
+            Permission.VISIT_VOID, record_type="visit", uids=[found.uid], version=found.version, fields=["in_force"]
+        )
+        known.courses.write(found.uid)
+    return found
+
+
+def restore_visit(*, visit: Visit, version: int, reason: str, by: Actor) -> Visit:
+    """Bring a voided visit back as its next version: all rules are asked once more, as if it were recorded now.
+
+    Raises PermissionDenied, Stale where there is another version by now, and Refused. A restoring sent twice is one.
+    """
+    by.require(Permission.VISIT_RESTORE)
+    with transaction.atomic():
+        recorded = as_entry(visit)
+        known = Known([visit.case], [recorded])
+        found, services, recorded = _as_found(visit, known, by)
+        if found.version != version:
+            if found.in_force:
+                return found
+            raise Stale(found)
+        if found.in_force:
+            raise Refused([Problem("visit-in-force", "這筆就醫資料沒有作廢，不需恢復。", None)])
+        facts = known.facts(visit.case, recorded, known.moment)
+        problems = rules.check_restore(recorded, facts, reason=reason)
+        if problems:
+            raise Refused(problems)
+        for service in rewrite(found, services, recorded, reason.strip(), known):
+            known.courses.add(found, service, recorded.weeks if service.kind == MEDICATION else 0)
+        journal.record(
+            Permission.VISIT_RESTORE, record_type="visit", uids=[found.uid], version=found.version, fields=["in_force"]
+        )
+        known.courses.write(found.uid)
+    return found
+
+
+_SAID = ("visit_on", MEDICATION, COUNSELLING, *VALUES)  # of an entry, by the names the journal uses
+
+
+def _as_found(visit: Visit, known: Known, by: Actor) -> tuple[Visit, list[Service], Entry]:
+    """The visit as it is under the person's lock, its services, and what they say. Raises PermissionDenied."""
+    if visit.institution_id != by.at_institution():
+        raise PermissionDenied("a visit of another institution")
+    found = known.by_key[visit.pk]
+    services = list(found.services.select_related("staff").prefetch_related("lines"))
+    return found, services, entry_of(found, services)
 
 
 def recompute_courses(*, by: Actor) -> int:
@@ -114,8 +229,13 @@ def recompute_courses(*, by: Actor) -> int:
 
 def as_entry(visit: Visit) -> Entry:
     """A recorded visit in the form in which it was typed (lines with their days, services with their staff)."""
+    return entry_of(visit, visit.services.select_related("staff").prefetch_related("lines"))
+
+
+def entry_of(visit: Visit, services: Iterable[Service]) -> Entry:
+    """As as_entry, of services that were read already."""
     medication = counselling = None
-    for service in visit.services.select_related("staff").prefetch_related("lines"):
+    for service in services:
         if service.kind == MEDICATION:
             lines = sorted(service.lines.all(), key=lambda line: line.pk)
             medication = rules.Medication(

@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db import connection
-from django.db.models import Model
+from django.db.models import Model, QuerySet
 
 from quitledger.accounts.permissions import Permission
 from quitledger.audit import journal
@@ -39,7 +39,10 @@ class Written:
             if value is not None and value is not False and value != "":
                 setattr(self.visit, name, value)
                 self.fields.append(name)
-        self.services = [self._service(kind, entry, uid, known) for kind, uid in entry.kinds.items() if uid]
+        self.services = [
+            service_of(self.visit, kind, entry, uid, known, known.next_key(Service))
+            for kind, uid in entry.kinds.items() if uid
+        ]  # fmt: skip
         self.lines = [
             MedicationLine(
                 id=known.next_key(MedicationLine), service_id=service.pk, visit_id=self.visit.pk,
@@ -50,14 +53,82 @@ class Written:
             for line in entry.medication.lines
         ]  # fmt: skip
 
-    def _service(self, kind: str, entry: Entry, staff_uid: UUID, known: Known) -> Service:
-        visit = self.visit
-        return Service(
-            id=known.next_key(Service), visit_id=visit.pk, person_id=visit.person_id, institution_id=visit.institution_id,
-            visit_on=visit.visit_on, kind=kind, staff_id=known.staff_ids[staff_uid],
-            counselling_mode=entry.counselling.mode if entry.counselling and kind != MEDICATION else "",
-            spacing_days=policy_on(visit.visit_on, "visit_spacing_days"), entry_uid=entry.uid, version=visit.version,
-        )  # fmt: skip
+
+def service_of(visit: Visit, kind: str, entry: Entry, staff_uid: UUID, known: Known, key: int | None = None) -> Service:
+    """A service of a visit that is not recorded yet; without `key` the database gives one."""
+    return Service(
+        id=key, visit_id=visit.pk, person_id=visit.person_id, institution_id=visit.institution_id,
+        visit_on=visit.visit_on, kind=kind, staff_id=known.staff_ids[staff_uid],
+        counselling_mode=entry.counselling.mode if entry.counselling and kind != MEDICATION else "",
+        spacing_days=policy_on(visit.visit_on, "visit_spacing_days"), entry_uid=entry.uid, version=visit.version,
+    )  # fmt: skip
+
+
+_CHANGED = ["visit_on", *VALUES, "in_force", "version", "change_reason", "changed_at"]
+
+
+def rewrite(visit: Visit, services: Sequence[Service], entry: Entry, reason: str, known: Known) -> list[Service]:
+    """Make the rows of a recorded visit say what `entry` says, as its next version; returns its services then.
+
+    Services and lines no longer given are deleted (their history keeps them); others keep their rows and keys.
+    `services` are those of the visit with their lines prefetched.
+    """
+    visit.visit_on, visit.version, visit.change_reason, visit.in_force = entry.visit_on, visit.version + 1, reason, True
+    for name in VALUES:
+        setattr(visit, name, getattr(entry, name))
+    visit.save(update_fields=_CHANGED)  # day and in_force reach the services by their foreign key
+    kept: list[Service] = []
+    for service in services:
+        if service.kind in entry.kinds:
+            kept.append(_changed(service, visit, entry, known))
+            continue
+        _delete(MedicationLine.objects.filter(service_id=service.pk), visit.version)
+        _delete(Service.objects.filter(pk=service.pk), visit.version)
+    there = {service.kind for service in kept}
+    for kind, staff_uid in entry.kinds.items():
+        if kind not in there and staff_uid:
+            service = service_of(visit, kind, entry, staff_uid, known)
+            service.save(force_insert=True)
+            kept.append(service)
+    for service in kept:
+        _rewrite_lines(service, entry)
+    return kept
+
+
+def _delete(rows: QuerySet[Any], version: int) -> None:
+    """Delete rows; the last thing their history keeps of them is the version without them."""
+    rows.update(version=version)
+    rows.delete()
+
+
+def _changed(service: Service, visit: Visit, entry: Entry, known: Known) -> Service:
+    staff_uid = entry.kinds[service.kind]
+    assert staff_uid  # the rules asked for it
+    service.visit_on, service.in_force, service.version = visit.visit_on, True, visit.version
+    service.staff_id = known.staff_ids[staff_uid]
+    service.spacing_days = policy_on(visit.visit_on, "visit_spacing_days")
+    if entry.counselling and service.kind != MEDICATION:
+        service.counselling_mode = entry.counselling.mode
+    service.save(update_fields=["staff_id", "spacing_days", "counselling_mode", "version"])
+    return service
+
+
+def _rewrite_lines(service: Service, entry: Entry) -> None:
+    wanted = {line.medicine_code: line for line in entry.medication.lines} if entry.medication else {}
+    wanted = wanted if service.kind == MEDICATION else {}
+    for row in MedicationLine.objects.filter(service_id=service.pk):
+        line = wanted.pop(row.medicine_id, None)
+        if line is None:
+            _delete(MedicationLine.objects.filter(pk=row.pk), service.version)
+        elif (row.supply_weeks, row.supply_days) != (line.supply_weeks, line.days):
+            row.supply_weeks, row.supply_days, row.version = line.supply_weeks, line.days, service.version
+            row.save(update_fields=["supply_weeks", "supply_days", "version"])
+    for line in wanted.values():
+        MedicationLine(
+            service_id=service.pk, visit_id=service.visit_id, institution_id=service.institution_id,
+            medicine_id=line.medicine_code, supply_weeks=line.supply_weeks, supply_days=line.days,
+            version=service.version,
+        ).save(force_insert=True)  # fmt: skip
 
 
 _JOINED = [*VALUES, "version", "change_reason", "changed_at"]

@@ -32,6 +32,7 @@ NOTHING: dict[str, tuple[str, ...]] = {}
 READ = {"select": FREE}
 KEPT = {"select": SEEN}  # written by the database alone
 RECORDED = {"select": SEEN, "insert": WRITTEN, "update": CHANGED}
+TAKEN_OUT = {**RECORDED, "delete": ("done", "unseen", "no scope", "unseen", "unseen")}
 PASSING = {"select": FREE, "insert": FREE, "update": FREE, "delete": FREE}  # sessions, attempts, jobs
 
 TABLES = {
@@ -76,11 +77,11 @@ TABLES = {
     "procrastinate_workers": PASSING,
     "visits_course": KEPT,
     "visits_coursefinding": KEPT,
-    "visits_medicationline": RECORDED,
+    "visits_medicationline": TAKEN_OUT,
     "visits_medicationline_history": KEPT,
     "visits_medicine": READ,
     "visits_month": READ,
-    "visits_service": RECORDED,
+    "visits_service": TAKEN_OUT,
     "visits_service_history": KEPT,
     "visits_servicemonth": KEPT,
     "visits_servicemonth_history": KEPT,

@@ -14,7 +14,3 @@ BEGIN
 END $$;
 CREATE TRIGGER parent_no_branch AFTER INSERT OR UPDATE OF parent_id ON institutions_institution
   FOR EACH ROW EXECUTE FUNCTION institutions_check_parent();
-
--- The place of an institution: the same for its branches and itself.
-CREATE FUNCTION institutions_place(p_institution bigint) RETURNS bigint LANGUAGE sql STABLE
-  BEGIN ATOMIC SELECT coalesce(parent_id, id) FROM institutions_institution WHERE id = p_institution; END;
