@@ -91,6 +91,15 @@ def fill(page: Page, **typed: Any) -> None:
             control.fill(value)
 
 
+def changed_meanwhile(page: Page, scene: Scene) -> None:
+    """A change typed on a version that is no longer the newest."""
+    goto(page, f"{scene.paths['visit']}/change")
+    page.evaluate("document.querySelector('main [name=version]').value = 0")
+    fill(page, note="我填的備註", reason="補填")
+    page.locator("main").get_by_role("button", name="修改就醫資料 Ctrl").click()
+    page.wait_for_load_state()
+
+
 def identity_shown(page: Page, scene: Scene) -> None:
     """The page of a person after 顯示."""
     goto(page, scene.paths["long"])
@@ -237,9 +246,22 @@ SCREENS = [
     Screen("visit_show", "closed", "recorder", at("{old_visit}"), data=(LONG_NAME,)),
     Screen("visit_show", "desk", "desk_officer", at("{visit}"), data=(LONG_NAME,)),
     Screen("visit_show", "somebody else", "stranger", at("{visit}"), 404),
+    Screen("visit_change", "open", "recorder", at("{visit}/change"), data=(LONG_NAME,)),
+    Screen("visit_change", "nothing changed", "recorder", sent("{visit}/change", "修改就醫資料 Ctrl"), 422, data=(LONG_NAME,)),
+    Screen("visit_change", "unreadable", "recorder", sent("{visit}/change", "修改就醫資料 Ctrl", visit_on="114/2/30"), 422,
+           data=(LONG_NAME,)),
+    Screen("visit_change", "changed meanwhile", "recorder", changed_meanwhile, 409, data=(LONG_NAME,)),
+    Screen("visit_change", "closed", "recorder", at("{old_visit}/change"), data=(LONG_NAME,)),
+    Screen("visit_change", "somebody else", "stranger", at("{visit}/change"), 404),
+    Screen("visit_change", "not allowed", "desk_officer", at("{visit}/change"), 403),
+    Screen("visit_void", "open", "recorder", at("{visit}/void"), data=(LONG_NAME,)),
+    Screen("visit_void", "without a reason", "recorder", sent("{visit}/void", "作廢就醫資料"), 422, data=(LONG_NAME,)),
+    Screen("visit_restore", "not voided", "recorder", sent("{visit}/restore", "恢復就醫資料", reason="試"), 422,
+           data=(LONG_NAME,)),
     Screen("visit_download", "refused", "recorder", at("/visits.csv?first=114/2/30"), 422),
-    Screen("course_finding_list", "none", "desk_officer", at("/course-findings?beyond=1")),
-    Screen("course_finding_list", "some", "desk_officer", at("/course-findings")),
+    Screen("course_finding_list", "desk officer", "desk_officer", at("/course-findings")),
+    Screen("course_finding_list", "beyond the year", "desk_supervisor", at("/course-findings?beyond=1")),
+    Screen("course_finding_list", "not allowed", "recorder", at("/course-findings"), 403),
     Screen("window_list", "institution", "recorder", at("/windows")),
     Screen("window_list", "desk supervisor", "desk_supervisor", at("/windows")),
     Screen("window_extend", "empty", "desk_supervisor", at("/windows/new")),
