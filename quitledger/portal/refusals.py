@@ -18,6 +18,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.template.loader import get_template
 
+from .kept_forms import keep, owner_of, pairs_of
 from .transactions import enter_for
 
 
@@ -32,12 +33,21 @@ def forbidden(request: HttpRequest, exception: Exception | None = None) -> HttpR
 
 
 def signed_out(request: HttpRequest) -> HttpResponse:
-    """403: a form was sent after the sign-in had ended."""
-    return _refusal(request, HTTPStatus.FORBIDDEN, "signed_out.html")
+    """403: a form was sent after the sign-in had ended. Where it is one that is kept, it goes on after signing in."""
+    return _refusal(request, HTTPStatus.FORBIDDEN, "signed_out.html", kept=keep(request))
 
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
-    """403: the form is older than the sign-in it was opened with (or came from elsewhere). Nothing was recorded."""
+    """403: the form is older than the sign-in it was opened with (or came from elsewhere). Nothing was recorded.
+
+    A form that says whose it is can only have come from a page of ours: it is shown again, ready to be sent.
+    """
+    account = owner_of(request)
+    if account is not None and account == request.user.pk:
+        context = {"path": request.path, "pairs": pairs_of(request)}
+        return _refusal(request, HTTPStatus.FORBIDDEN, "kept_form.html", **context)
+    if account is not None and keep(request):
+        return _refusal(request, HTTPStatus.FORBIDDEN, "signed_out.html", kept=True)
     return _refusal(request, HTTPStatus.FORBIDDEN, "csrf_failure.html")
 
 

@@ -24,13 +24,15 @@ from django.contrib import messages
 from django.contrib.auth.password_validation import get_default_password_validators
 from django.core.exceptions import ValidationError
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect
+from django.shortcuts import redirect, render
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from django.utils.functional import lazy
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
+from django.views.decorators.http import require_safe
 
+from . import kept_forms
 from .permissions import Access, View, signed_in
 from .refusals import longest_wait, minutes
 
@@ -235,3 +237,14 @@ def with_password(view: Callable[..., Any]) -> Callable[..., Any]:
         return view(request, *args, **kwargs)
 
     return checked
+
+
+@signed_in
+@require_safe
+def resume(request: HttpRequest) -> HttpResponse:
+    """After signing in again: the form that was kept, ready to be sent once more; without one, the home page."""
+    kept = kept_forms.take(request)
+    if kept is None:
+        return redirect("home")
+    path, pairs = kept
+    return render(request, "kept_form.html", {"path": path, "pairs": pairs})

@@ -2,7 +2,7 @@
 
 from django.urls import path, register_converter
 
-from . import cases, courses, help, home, maintain, places, policies, query, visits, windows
+from . import cases, courses, help, home, maintain, places, policies, query, sign_in, visits, windows
 
 
 class FileFormat:
@@ -21,6 +21,7 @@ register_converter(FileFormat, "format")
 
 urlpatterns = [
     path("", home.home, name="home"),
+    path("resume", sign_in.resume, name="resume"),
     path("institution", places.switch_institution, name="switch_institution"),
     path("cases/find", cases.case_find, name="case_find"),
     path("cases/new", cases.case_register, name="case_register"),

@@ -45,6 +45,7 @@ MAY: dict[Access | Permission, set[str]] = {
 # address: what it needs, its arguments, the answers to GET and to a POST without fields of somebody who may
 TABLE: dict[str, tuple[Access | Permission, dict[str, Any], set[int], set[int]]] = {
     "home": (Access.SIGNED_IN, {}, {200}, {200, 405}),
+    "resume": (Access.SIGNED_IN, {}, {302}, {405}),
     "switch_institution": (Access.SIGNED_IN, {}, {200}, {302}),
     "case_find": (Permission.CASE_READ, {}, {200}, {200}),
     "case_register": (Permission.CASE_REGISTER, {}, {200}, {200}),

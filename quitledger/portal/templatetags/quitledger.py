@@ -15,6 +15,8 @@ from django.utils.translation import ngettext
 from quitledger.policy import TAIPEI, format_roc, format_roc_month, format_roc_weekday, format_roc_year
 from quitledger.visits.rules import Timeliness, format_closing
 
+from ..kept_forms import FIELD, whose
+
 register = template.Library()
 
 SOON = timedelta(days=3)  # from here on a closing moment is marked ▲ (mockups/README.md)
@@ -148,6 +150,13 @@ def sort_heading(context: RequestContext, label: str, name: str, default: str = 
 
 
 # --- forms ---------------------------------------------------------------------------------------------------------
+
+
+@register.simple_tag(takes_context=True)
+def keepable(context: RequestContext) -> SafeString:
+    """The field that lets a form outlive its sign-in (portal.kept_forms)."""
+    account = context["desk"].actor.account_id
+    return format_html('<input type="hidden" name="{}" value="{}">', FIELD, whose(account))
 
 
 @register.inclusion_tag("components/error_summary.html")
