@@ -55,6 +55,8 @@ GRANT SELECT ON visits_servicemonth, visits_servicemonth_history, visits_course,
 GRANT SELECT, INSERT (uid, month, reach, county, institution_id, closes_at, reason, decided_by_id, decided_at)
   ON visits_windowextension TO {app};
 
+GRANT SELECT, INSERT, UPDATE, DELETE ON visits_draft TO {app};
+
 -- Row-level security, made anew from here on.
 DO $$
 DECLARE p record;
@@ -106,6 +108,9 @@ CREATE POLICY scope ON institutions_certificate USING ((SELECT current_scope()) 
 -- Memberships: the institution's, and one's own wherever they are (the switch in the header).
 CREATE POLICY scope ON institutions_membership USING ((SELECT current_scope()) IN (0, institution_id)
   OR user_id = (SELECT current_account()));
+
+-- Drafts: whoever types, at the institution.
+CREATE POLICY scope ON visits_draft USING (institution_id = (SELECT current_scope()) AND account_id = (SELECT current_account()));
 
 -- Extensions are everybody's to see and the agency's to give.
 CREATE POLICY see ON visits_windowextension FOR SELECT USING (true);

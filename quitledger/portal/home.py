@@ -9,8 +9,11 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
+from quitledger.accounts.permissions import Permission
+from quitledger.audit import journal
 from quitledger.visits.models import Month, Visit, WindowExtension
 from quitledger.visits.rules import month_of
+from quitledger.visits.services import drafts_of
 
 from .permissions import signed_in
 from .transactions import Desk
@@ -32,7 +35,10 @@ def home(request: HttpRequest) -> HttpResponse:
     desk: Desk = request.desk  # type: ignore[attr-defined]
     institution = desk.actor.institution_id
     months = open_months(institution, desk.moment, desk.today) if institution else []
-    return render(request, "home.html", {"months": months})
+    drafts = list(drafts_of(desk.actor)) if desk.actor.may(Permission.VISIT_RECORD) else []
+    if drafts:  # they name people
+        journal.record(Permission.CASE_READ, record_type="case", uids=[draft.case.uid for draft in drafts])
+    return render(request, "home.html", {"months": months, "drafts": drafts})
 
 
 def open_months(institution: int, moment: datetime, today: date) -> list[OpenMonth]:

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from django import forms
 from django.contrib import messages
-from django.http import Http404, HttpResponse
+from django.http import Http404, HttpResponse, QueryDict
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
@@ -15,11 +15,12 @@ from quitledger.audit import journal
 from quitledger.policy import format_roc
 from quitledger.policy.problem import Refused
 from quitledger.visits.history import FIELDS, Said, Version, line_said, said_of, versions_of
-from quitledger.visits.models import Visit
+from quitledger.visits.models import Draft, Visit
 from quitledger.visits.queries import closes_at, extension_reason, visible_visit
 from quitledger.visits.rules import COUNSELLING, COUNSELLING_MODES, MEDICATION, REASON_LENGTH, Entry, month_of
 from quitledger.visits.services import Stale, as_entry, change_visit, restore_visit, void_visit
 
+from . import drafts
 from .forms import Form, PlainTextField, add_problems, shown
 from .permissions import needs
 from .transactions import Request
@@ -32,6 +33,7 @@ from .visit_forms import (
     in_their_rows,
     offer_choices,
     rows_of,
+    typed_fields,
     typed_lines,
 )
 
@@ -67,17 +69,25 @@ def visit_change(request: Request, uid: UUID) -> HttpResponse:
     visit = _visit_or_404(request, uid)
     if not visit.in_force:
         return redirect("visit_show", uid)
+    if (answer := drafts.answered(request, visit.case, visit)) is not None:
+        return answer
     if "add_line" in request.POST:
-        typed = {name: request.POST.get(name, "") for name in ChangeForm.base_fields}
-        form = ChangeForm(initial=typed | {"services": request.POST.getlist("services")}, sex=visit.case.person.sex)
-        lines = Lines(initial=typed_lines(request.POST), prefix="lines")
+        form, lines = _shown_again(request.POST, visit)
         focus(lines.forms[-1], "medicine")
         return _page(request, visit, form, lines)
     if request.method == "POST":
         return _change(request, visit)
+    if draft := drafts.draft_of(request, visit.case, visit):
+        return _page(request, visit, *_shown_again(drafts.typed_of(draft), visit), draft=draft)
     entry = as_entry(visit)
     form = ChangeForm(initial=_initial(visit, entry), sex=visit.case.person.sex)
     return _page(request, visit, form, Lines(initial=rows_of(entry) or [{}], prefix="lines"))
+
+
+def _shown_again(typed: QueryDict, visit: Visit) -> tuple[ChangeForm, Any]:
+    """Forms with what was typed, unchecked: while a row is added, or out of a draft."""
+    form = ChangeForm(initial=typed_fields(ChangeForm, typed), sex=visit.case.person.sex)
+    return form, Lines(initial=typed_lines(typed), prefix="lines")
 
 
 def _initial(visit: Visit, entry: Entry) -> dict[str, Any]:
@@ -108,6 +118,7 @@ def _change(request: Request, visit: Visit) -> HttpResponse:
     except Refused as refused:
         add_problems(form, in_their_rows(refused.problems, lines), *lines.forms)
         return _page(request, visit, form, lines, status=422)
+    drafts.recorded(request, visit.case, visit)
     messages.success(request, _done(_("已修改 %(name)s %(day)s 的就醫資料，為第 %(version)s 版。"), changed, visit))
     return redirect("visit_show", visit.uid)
 
@@ -164,13 +175,14 @@ def _page(
     lines: Any,
     *,
     conflict: _Conflict | None = None,
+    draft: Draft | None = None,
     status: int = 200,
 ) -> HttpResponse:
     offer_choices(form, lines, visit.case)
     journal.record(Permission.VISIT_READ, record_type="visit", uids=[visit.uid])
     until = closes_at(visit.institution_id, visit.visit_on)
     context = {
-        "visit": visit, "case": visit.case, "form": form, "lines": lines, "conflict": conflict, "closes_at": until,
+        "visit": visit, "case": visit.case, "form": form, "lines": lines, "conflict": conflict, "draft": draft, "closes_at": until,
         "closed": until is None or until <= request.desk.moment, "month": month_of(visit.visit_on),
         "extended": extension_reason(visit.institution_id, visit.visit_on), "can_add_line": len(lines.forms) < MOST_LINES,
     }  # fmt: skip

@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from django.contrib import messages
-from django.http import Http404, HttpResponse
+from django.http import Http404, HttpResponse, QueryDict
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_http_methods, require_safe
 
@@ -16,6 +16,7 @@ from quitledger.cases.models import Case
 from quitledger.cases.rules import age_on
 from quitledger.policy import PolicyGap, format_roc, policy_on
 from quitledger.visits.history import versions_of
+from quitledger.visits.models import Draft
 from quitledger.visits.queries import (
     VisitQuery,
     VisitRow,
@@ -31,6 +32,7 @@ from quitledger.visits.queries import (
 from quitledger.visits.rules import LABELS, format_closing, month_of
 from quitledger.visits.services import Outcome, as_entry, record_visits
 
+from . import drafts
 from .cases import case_or_404
 from .forms import add_problems
 from .permissions import needs
@@ -44,6 +46,7 @@ from .visit_forms import (
     in_their_rows,
     offer_choices,
     rows_of,
+    typed_fields,
     typed_lines,
 )
 
@@ -55,17 +58,21 @@ KEPT = ("uid", "visit_on", "visit_time", "cigarettes_per_day", "co_ppm", "note")
 def visit_record(request: Request, uid: UUID) -> HttpResponse:
     """Record a visit of a case; today's unless told otherwise."""
     case = case_or_404(request, uid)
+    if (answer := drafts.answered(request, case)) is not None:
+        return answer
     if request.method == "POST" and "repeat" not in request.POST and "add_line" not in request.POST:
         return _record(request, case)
+    draft = None
     if "add_line" in request.POST:
-        form = VisitForm(initial=_typed(request), sex=case.person.sex)
-        lines = Lines(initial=typed_lines(request.POST), prefix="lines")
+        form, lines = _shown_again(request.POST, case)
         focus(lines.forms[-1], "medicine")
+    elif request.method != "POST" and (draft := drafts.draft_of(request, case)):
+        form, lines = _shown_again(drafts.typed_of(draft), case)
     else:
         form, lines = _forms(request, case)
         if "repeat" in request.POST:
             focus(form, "visit_on")
-    return _page(request, case, form, lines)
+    return _page(request, case, form, lines, draft=draft)
 
 
 def _record(request: Request, case: Case) -> HttpResponse:
@@ -75,6 +82,7 @@ def _record(request: Request, case: Case) -> HttpResponse:
     if valid:
         (outcome,) = record_visits([(case, entry_typed(form, lines))], by=request.desk.actor)
         if outcome.visit is not None:
+            drafts.recorded(request, case)
             messages.success(request, _done(case, outcome))
             return redirect("visit_show", outcome.visit.uid)
         add_problems(form, in_their_rows(outcome.problems, lines), *lines.forms)
@@ -114,15 +122,15 @@ def _forms(request: Request, case: Case) -> tuple[VisitForm, Any]:
     return VisitForm(initial=initial, sex=case.person.sex), Lines(initial=rows, prefix="lines")
 
 
-def _typed(request: Request) -> dict[str, Any]:
-    """What was typed, unchecked, to show it again while a row is added."""
-    typed: dict[str, Any] = {name: request.POST.get(name, "") for name in VisitForm.base_fields}
-    return typed | {"services": request.POST.getlist("services")}
+def _shown_again(typed: QueryDict, case: Case) -> tuple[VisitForm, Any]:
+    """Forms with what was typed, unchecked: while a row is added, or out of a draft."""
+    form = VisitForm(initial=typed_fields(VisitForm, typed), sex=case.person.sex)
+    return form, Lines(initial=typed_lines(typed), prefix="lines")
 
 
 def _page(
     request: Request, case: Case, form: VisitForm, lines: Any, *, day: date | None = None, closed: bool = False,
-    status: int = 200,
+    draft: Draft | None = None, status: int = 200,
 ) -> HttpResponse:  # fmt: skip
     """The page with its choices, the person's standing, the last visits, and the window of the `day` typed."""
     today = request.desk.today
@@ -144,6 +152,7 @@ def _page(
         "visits": visits, "eligibility": eligibility, "standings": standings, "weeks_per_visit": weeks,
         "closes_at": closes_at(case.institution_id, day), "month": month_of(day),
         "extended": extension_reason(case.institution_id, day), "can_add_line": len(lines.forms) < MOST_LINES,
+        "draft": draft,
     }  # fmt: skip
     return render(request, "visits/record.html", context, status=status)
 

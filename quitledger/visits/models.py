@@ -254,3 +254,22 @@ class CourseFinding(models.Model):
 
     class Meta:
         indexes = [models.Index(name="visits_coursefinding_newest", fields=["-found_at", "-id"])]
+
+
+class Draft(models.Model):
+    """草稿: a form of a visit as it was being typed, unchecked. No record: it counts nowhere, and only its account sees it.
+
+    One of each account for a person's next visit (`visit` null), and one for the change of a visit.
+    """
+
+    institution = models.ForeignKey(Institution, models.PROTECT, related_name="+", db_index=False)
+    account = models.ForeignKey(User, models.PROTECT, related_name="+", db_index=False)
+    case = models.ForeignKey(Case, models.PROTECT, related_name="+")
+    visit = models.ForeignKey(Visit, models.PROTECT, null=True, blank=True, related_name="+")
+    contents = models.JSONField()  # field → the texts typed
+    changed_at = models.DateTimeField(db_default=ProgrammeNow())
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(name="visits_draft_once", fields=["account", "case", "visit"], nulls_distinct=False)
+        ]

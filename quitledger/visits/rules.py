@@ -26,7 +26,7 @@ from .courses import COUNSELLING, LABELS, MEDICATION, CourseService, with_servic
 COUNSELLING_MODES = {"in_person": "面對面", "telephone": "電話"}
 NOTE_LENGTH = 500  # characters: the width of the column, no rule of the programme
 REASON_LENGTH = 200  # likewise
-_UNSTORABLE = re.compile(r"[\x00\ud800-\udfff]")  # NUL and lone surrogates: no text of the database holds them
+UNSTORABLE = re.compile(r"[\x00\ud800-\udfff]")  # NUL and lone surrogates: no text of the database holds them
 
 
 # --- The window ----------------------------------------------------------------------------------------------------
@@ -582,7 +582,7 @@ def _values(entry: Entry, facts: Facts) -> list[Problem]:
     problems += pregnancy_problems(entry.pregnant, facts.sex)
     if len(entry.note) > NOTE_LENGTH:
         problems.append(Problem("note-too-long", f"備註最多 {NOTE_LENGTH} 字，您填了 {len(entry.note)} 字。", "note"))
-    if _UNSTORABLE.search(entry.note):
+    if UNSTORABLE.search(entry.note):
         problems.append(Problem("note-unreadable", "備註有無法儲存的字元，請刪除後重填。", "note"))
     if entry.counselling and entry.counselling.mode not in COUNSELLING_MODES:
         problems.append(Problem("mode-unknown", "請選擇衛教方式：面對面或電話。", "counselling_mode"))
@@ -645,7 +645,7 @@ def check_reason(reason: str) -> list[Problem]:
         return [Problem("reason-missing", "請填原因，之後查看版本紀錄的人才知道為什麼。", "reason")]
     if len(reason) > REASON_LENGTH:
         return [Problem("reason-too-long", f"原因最多 {REASON_LENGTH} 字，您填了 {len(reason)} 字。", "reason")]
-    if _UNSTORABLE.search(reason):
+    if UNSTORABLE.search(reason):
         return [Problem("reason-unreadable", "原因有無法儲存的字元，請刪除後重填。", "reason")]
     return []
 
@@ -714,6 +714,6 @@ def check_extension(
         problems.append(Problem("reason-missing", "請填延長的事由，例如系統中斷、颱風停班。", "reason"))
     elif len(reason) > REASON_LENGTH:
         problems.append(Problem("reason-too-long", f"事由最多 {REASON_LENGTH} 字，您填了 {len(reason)} 字。", "reason"))
-    if _UNSTORABLE.search(reason):
+    if UNSTORABLE.search(reason):
         problems.append(Problem("reason-unreadable", "事由有無法儲存的字元，請刪除後重填。", "reason"))
     return problems

@@ -1,7 +1,7 @@
 """The only writers of visits and of what surrounds them. Each is one transaction with its audit entry, and takes `by=`."""
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
@@ -9,11 +9,12 @@ from typing import TextIO
 
 from django.core.exceptions import PermissionDenied
 from django.db import connection, transaction
+from django.db.models import QuerySet
 
 from quitledger.accounts.actors import Actor
 from quitledger.accounts.permissions import Permission
 from quitledger.audit import journal
-from quitledger.cases.models import Case
+from quitledger.cases.models import Case, ProgrammeNow
 from quitledger.institutions import imports
 from quitledger.institutions.imports import Column, ImportReport
 from quitledger.policy import PolicyGap, policy_on
@@ -22,7 +23,7 @@ from quitledger.policy.problem import Problem, Refused
 from . import rules
 from .course_records import RECOMPUTE_BEGIN, RECOMPUTE_END, copy_courses
 from .known import Known
-from .models import Medicine, Month, Service, Visit, WindowExtension
+from .models import Draft, Medicine, Month, Service, Visit, WindowExtension
 from .rules import COUNSELLING, MEDICATION, Entry
 from .written import VALUES, Written, insert, rewrite
 
@@ -206,6 +207,46 @@ def _as_found(visit: Visit, known: Known, by: Actor) -> tuple[Visit, list[Servic
     found = known.by_key[visit.pk]
     services = list(found.services.select_related("staff").prefetch_related("lines"))
     return found, services, entry_of(found, services)
+
+
+def keep_draft(*, case: Case, visit: Visit | None, contents: Mapping[str, list[str]], by: Actor) -> None:
+    """Keep what is being typed for a person's next visit (or for the change of `visit`), in place of what was kept.
+
+    A draft is no record: it is unchecked, counts nowhere, and only the account sees it. Journaled when it begins.
+    Raises PermissionDenied, and Refused where it is longer than any form of ours.
+    """
+    by.require(Permission.VISIT_RECORD)
+    if sum(len(text) for texts in contents.values() for text in texts) > _LONGEST_DRAFT:
+        raise Refused([Problem("draft-too-long", "草稿太長，沒有存下。請縮短備註。", "note")])
+    with transaction.atomic():
+        _, begun = Draft.objects.update_or_create(
+            account_id=by.account_id, case=case, visit=visit, institution_id=by.at_institution(),
+            defaults={"contents": _storable(contents), "changed_at": ProgrammeNow()},
+        )  # fmt: skip
+        if begun:
+            journal.record("draft.keep", record_type="case", uids=[case.uid])
+
+
+def discard_draft(*, case: Case, visit: Visit | None, by: Actor) -> None:
+    """Remove a draft: it was recorded, or is not wanted. Raises PermissionDenied."""
+    by.require(Permission.VISIT_RECORD)
+    with transaction.atomic():
+        if drafts_of(by).filter(case=case, visit=visit).delete()[0]:
+            journal.record("draft.discard", record_type="case", uids=[case.uid])
+
+
+def drafts_of(by: Actor) -> QuerySet[Draft]:
+    """The actor's drafts at the institution, the newest first."""
+    mine = Draft.objects.filter(account_id=by.account_id, institution_id=by.institution_id or 0)
+    return mine.select_related("case", "visit").order_by("-changed_at", "-pk")
+
+
+_LONGEST_DRAFT = 20_000  # characters, of all fields together
+
+
+def _storable(contents: Mapping[str, list[str]]) -> dict[str, list[str]]:
+    """Without what no text of the database holds."""
+    return {name: [rules.UNSTORABLE.sub("", text) for text in texts] for name, texts in contents.items()}
 
 
 def recompute_courses(*, by: Actor) -> int:

@@ -33,6 +33,12 @@ READ = {"select": FREE}
 KEPT = {"select": SEEN}  # written by the database alone
 RECORDED = {"select": SEEN, "insert": WRITTEN, "update": CHANGED}
 TAKEN_OUT = {**RECORDED, "delete": ("done", "unseen", "no scope", "unseen", "unseen")}
+# Whoever types: the row is that of the account that asks, at the clinic; a second one is refused.
+MINE = {
+    "select": ("done", "unseen", "no scope", "unseen", "unseen"),
+    "insert": ("refused", "refused", "no scope", "refused", "refused"),
+    "update": ("done", "unseen", "no scope", "unseen", "unseen"), "delete": TAKEN_OUT["delete"],
+}  # fmt: skip
 PASSING = {"select": FREE, "insert": FREE, "update": FREE, "delete": FREE}  # sessions, attempts, jobs
 
 TABLES = {
@@ -77,6 +83,7 @@ TABLES = {
     "procrastinate_workers": PASSING,
     "visits_course": KEPT,
     "visits_coursefinding": KEPT,
+    "visits_draft": MINE,
     "visits_medicationline": TAKEN_OUT,
     "visits_medicationline_history": KEPT,
     "visits_medicine": READ,
@@ -121,6 +128,10 @@ def clinic(committed: Any, owner: psycopg.Connection) -> dict[str, int]:
     owner.execute(
         "INSERT INTO institutions_certificate (staff_id, kind, number, ends_on)"
         " SELECT id, 'test', '', '2025-12-31' FROM institutions_staffmember WHERE name = '示範子'"
+    )
+    owner.execute(
+        "INSERT INTO visits_draft (institution_id, account_id, case_id, contents) VALUES (%s, %s, %s, '{}')",
+        [ids["clinic"], ids["supervisor"], at.case],
     )
     owner.execute((EXTENSION % "01").format(**ids))
     return ids

@@ -12,7 +12,7 @@ from typing import Any
 
 import psycopg
 
-from . import lists, recording
+from . import courses, lists, recording
 from .nation import OPEN_DAYS, nation
 
 
@@ -33,10 +33,15 @@ def main() -> None:
             "quick": quick, "machine": _machine(made.superuser_url), "settings": _settings(workers),
             "nation": size | {"seconds": made.seconds},
         }  # fmt: skip
+        result["courses"] = courses.measure(made, tell=tell)
         result["lists"] = lists.measure(made, workers=workers, requests=60 if quick else 240, tell=tell)
         result["recording"] = recording.measure(made, workers=workers, plan=plan, tell=tell)
     result["seconds"] = round(time.perf_counter() - begin, 1)
-    result["met"] = result["recording"]["met"] and all(result["lists"][kind]["met"] for kind in lists.AIMS)
+    result["met"] = (
+        result["recording"]["met"]
+        and result["courses"]["met"]
+        and all(result["lists"][kind]["met"] for kind in lists.AIMS)
+    )
     json.dump(result, sys.stdout, ensure_ascii=False, indent=2)
     print()
 

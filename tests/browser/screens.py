@@ -91,6 +91,21 @@ def fill(page: Page, **typed: Any) -> None:
             control.fill(value)
 
 
+def draft_kept(page: Page, scene: Scene) -> None:
+    """A form that was being typed, opened anew: it kept itself."""
+    goto(page, f"{scene.paths['woman']}/visits/new")
+    with page.expect_response(lambda answer: answer.status == 204):
+        fill(page, note="打到一半")
+    page.locator("[data-draft-told]", has_text="草稿已自動存下").wait_for()
+    goto(page, f"{scene.paths['woman']}/visits/new")
+
+
+def home_with_draft(page: Page, scene: Scene) -> None:
+    """The first page of somebody who has a draft."""
+    draft_kept(page, scene)
+    goto(page, "/")
+
+
 def changed_meanwhile(page: Page, scene: Scene) -> None:
     """A change typed on a version that is no longer the newest."""
     goto(page, f"{scene.paths['visit']}/change")
@@ -151,6 +166,24 @@ def signed_out_meanwhile(page: Page, scene: Scene) -> None:
     fill(page, q="T-0001")
     page.locator("main").get_by_role("button", name="找人").click()
     page.wait_for_load_state()
+
+
+def sent_too_late(page: Page, scene: Scene) -> None:
+    """A visit sent after the sign-in had ended: it is kept."""
+    goto(page, f"{scene.paths['woman']}/visits/new")
+    page.context.clear_cookies(name="sessionid")
+    fill(page, note="逾時前填的")
+    page.locator("main").get_by_role("button", name="登錄就醫資料 Ctrl").click()
+    page.wait_for_load_state()
+
+
+def signed_in_again(page: Page, scene: Scene) -> None:
+    """And signed in again."""
+    sent_too_late(page, scene)
+    page.locator("main").get_by_role("link", name="登入").click()
+    fill(page, login="recorder", password=world.PASSWORD)
+    page.get_by_role("button", name="登入", exact=True).click()
+    page.wait_for_url("**/resume")
 
 
 def answered(refusal: Callable[[Any], Any]) -> Open:
@@ -234,6 +267,8 @@ SCREENS = [
     Screen("visit_record", "unreadable", "recorder", sent("{woman}/visits/new", "登錄就醫資料 Ctrl", **TOO_MUCH), 422),
     Screen("visit_record", "against the rules", "recorder", sent("{woman}/visits/new", "登錄就醫資料 Ctrl", **BROKEN), 422),
     Screen("visit_record", "not allowed", "desk_officer", at("{long}/visits/new"), 403),
+    Screen("visit_record", "draft", "colleague", draft_kept),
+    Screen("home", "with a draft", "colleague", home_with_draft),
     Screen("visit_query", "filled", "recorder", at("/visits"), data=(LONG_NAME,)),
     Screen("visit_query", "several pages", "recorder", at("/visits?first=113/01/01&page=2&sort=visit_on"), data=(LONG_NAME,)),
     Screen("visit_query", "nothing found", "recorder", at("/visits?first=113/01/01&last=113/01/02")),
@@ -308,6 +343,8 @@ SCREENS = [
     Screen("404", "signed in", "recorder", at("/nothing/here"), 404),
     Screen("400", "too many fields", "recorder", too_many_fields, 400),
     Screen("403 csrf", "form too old", "recorder", without_token, 403),
+    Screen("403 signed out", "and what was typed is kept", "recorder", sent_too_late, 403),
+    Screen("resume", "signed in again", "recorder", signed_in_again),
     Screen("403 signed out", "signed out meanwhile", "recorder", signed_out_meanwhile, 403),
     Screen("409", "changed meanwhile", NOBODY, answered(refusals.conflict)),
     Screen("429", "too many tries", NOBODY, answered(refusals.too_many)),
