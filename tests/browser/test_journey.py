@@ -390,9 +390,10 @@ def test_the_same_person_in_two_tabs_is_recorded_once_and_the_second_tab_says_so
     then_the_database_holds(site, case, world.TODAY)
 
 
-def test_a_session_that_ended_in_the_middle_is_told_in_words_and_nothing_breaks(site, visitor):
-    case = given_a_person(site, "示範子未", 41)
-    page = visitor()
+@pytest.mark.parametrize("script", [True, False], ids=["with script", "without script"])
+def test_a_session_that_ended_in_the_middle_loses_nothing(site, visitor, script):
+    case = given_a_person(site, f"示範子未{script:d}", 41 + 100 * script)
+    page = visitor(java_script_enabled=script)
     sign_in(page, "recorder")
     given_the_record_page(page, case)
     when_a_visit_is_typed(page)
@@ -401,15 +402,18 @@ def test_a_session_that_ended_in_the_middle_is_told_in_words_and_nothing_breaks(
     when_it_is_sent(page)
 
     expect(page.get_by_role("heading", name="登入已逾時")).to_be_visible()
-    expect(page.locator("main")).to_contain_text("這次送出的內容沒有存入。")
+    expect(page.locator("main")).to_contain_text("登入後不需要重新填寫")
     then_the_database_holds(site, case)
 
     page.get_by_role("main").get_by_role("link", name="登入").click()
-    sign_in(page, "recorder")
-    given_the_record_page(page, case)
-    when_a_visit_is_typed(page)
-    when_it_is_sent(page)
-    then_it_is_recorded(page, "示範子未")
+    page.get_by_label("帳號", exact=True).fill("recorder")
+    page.get_by_label("密碼", exact=True).fill(world.PASSWORD)
+    page.get_by_role("button", name="登入", exact=True).click()
+    page.wait_for_url("**/resume")
+    page.get_by_role("button", name="繼續送出").click()
+    page.wait_for_load_state()
+    then_it_is_recorded(page, f"示範子未{script:d}")
+    then_the_database_holds(site, case, world.TODAY)
 
 
 def test_the_desk_extends_a_window_and_the_institution_then_records_the_visit(site, signed_in_as):
