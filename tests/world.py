@@ -17,11 +17,11 @@ from quitledger.accounts.scope import scoped
 from quitledger.accounts.services import add_account
 from quitledger.cases.models import Case
 from quitledger.cases.services import BaselineEntry, Registration, record_baseline, register_case
+from quitledger.institutions.membership_services import add_membership
 from quitledger.institutions.models import Institution, InstitutionDetails, StaffMember
 from quitledger.institutions.services import (
     InstitutionRow,
     StaffRow,
-    add_membership,
     record_institution,
     record_staff,
 )
@@ -62,6 +62,7 @@ ACCOUNTS: dict[str, tuple[str, str, dict[str, Role]]] = {
     "colleague": ("示範丑", "", {CLINIC: Role.RECORDER}),
     "supervisor": ("示範主管", "", {CLINIC: Role.SUPERVISOR}),
     "stranger": ("示範卯", "", {PHARMACY: Role.RECORDER}),
+    "stranger_supervisor": ("示範辛", "", {PHARMACY: Role.SUPERVISOR}),
     "both": ("示範午", "", {CLINIC: Role.RECORDER, PHARMACY: Role.SUPERVISOR}),
     "nowhere": ("示範未", "", {}),
     "desk_officer": ("示範窗口", Role.DESK_OFFICER, {}),
@@ -130,7 +131,14 @@ def build() -> None:
             username=username, display_name=display_name, password=PASSWORD, agency_role=agency_role, by=SYSTEM
         )
         for code, role in places.items():
-            add_membership(user=user, institution=institutions[code], role=role, starts_on=FIRST_DAY, by=SYSTEM)
+            add_membership(
+                user=user,
+                institution=institutions[code],
+                role=role,
+                starts_on=FIRST_DAY,
+                uid=uid(f"place of {username} {code}"),
+                by=SYSTEM,
+            )
     for number, someone in enumerate(PEOPLE, start=1):
         actor = Actor(None, institutions[someone.institution_code].pk, None, system=True)
         case = register_case(

@@ -20,6 +20,13 @@ class Permission(StrEnum):
     COURSE_REVIEW = "course.review"
     COURSE_RECOMPUTE = "course.recompute"
     ACCOUNT_ADD = "account.add"
+    ACCOUNT_READ = "account.read"
+    ACCOUNT_INVITE = "account.invite"
+    ACCOUNT_CHANGE = "account.change"
+    ACCOUNT_RESET = "account.reset"
+    ACCOUNT_UNLOCK = "account.unlock"
+    ACCOUNT_CONFIRM = "account.confirm"
+    ACCOUNT_END = "account.end"
     INSTITUTION_IMPORT = "institution.import"
     MEDICINE_IMPORT = "medicine.import"
 
@@ -64,11 +71,20 @@ _RECORDS = {
     _P.VISIT_RESTORE,
     _P.VISIT_DOWNLOAD,
 }
-_DESK = {_P.CASE_READ, _P.IDENTITY_SHOW, _P.VISIT_READ, _P.VISIT_DOWNLOAD, _P.COURSE_REVIEW}
+_PEOPLE = {
+    _P.ACCOUNT_READ,
+    _P.ACCOUNT_INVITE,
+    _P.ACCOUNT_CHANGE,
+    _P.ACCOUNT_RESET,
+    _P.ACCOUNT_UNLOCK,
+    _P.ACCOUNT_CONFIRM,
+    _P.ACCOUNT_END,
+}
+_DESK = _PEOPLE | {_P.CASE_READ, _P.IDENTITY_SHOW, _P.VISIT_READ, _P.VISIT_DOWNLOAD, _P.COURSE_REVIEW}
 
 PERMISSIONS: dict[Role, frozenset[Permission]] = {
     Role.RECORDER: frozenset(_RECORDS),
-    Role.SUPERVISOR: frozenset(_RECORDS),
+    Role.SUPERVISOR: frozenset(_RECORDS | _PEOPLE),
     Role.DESK_OFFICER: frozenset(_DESK),
     Role.DESK_SUPERVISOR: frozenset(_DESK | {_P.WINDOW_EXTEND}),
     Role.ANALYST: frozenset(),

@@ -1,8 +1,12 @@
 """How people sign in: django-allauth with our adapters."""
 
-from allauth.account import auth_backends
+import time
+
+from allauth.account import app_settings, auth_backends
 from allauth.account.adapter import DefaultAccountAdapter
+from allauth.core.internal.ratelimit import Rate, get_cache_key, parse_rates
 from allauth.mfa.adapter import DefaultMFAAdapter
+from django.core.cache import cache
 from django.db import connection
 from django.http import HttpRequest
 
@@ -43,3 +47,40 @@ class SecondFactorAdapter(DefaultMFAAdapter):
     def decrypt(self, encrypted_text: str) -> str:
         key_id, token = encrypted_text.split(":", 1)
         return keys().decrypt(bytes.fromhex(token), key_id, about=b"second-factor")
+
+
+# --- Tries that failed -----------------------------------------------------------------------------------------------
+
+CODE_TRIES = "one_time_code"  # the action, in ACCOUNT_RATE_LIMITS, under which tries of one-time codes are counted
+
+
+def code_tries_key(username: str) -> str:
+    """By what the tries of an account's one-time code are counted."""
+    return username.strip().lower()
+
+
+def counters_of(user: User, host: str) -> dict[str, Rate]:
+    """Where the failed tries of one account are counted, and how many are too many: password, second factor, code.
+
+    `host`: the site's name in the request. (The keys are those of allauth's AccountAdapter and its mfa flows.)
+    """
+    counted = [
+        ("login_failed", f"{host}:{user.username.lower()}"),
+        ("login_failed", f"mfa-auth-user-{user.pk}"),
+        (CODE_TRIES, code_tries_key(user.username)),
+    ]
+    return {
+        get_cache_key(None, app="allauth.account", action=action, rate=rate, key=key): rate
+        for action, key in counted
+        for rate in parse_rates(app_settings.RATE_LIMITS[action])
+        if rate.per == "key"
+    }
+
+
+def is_slowed_down(user: User, host: str) -> bool:
+    """Whether so many tries of an account failed that it has to wait."""
+    counters, now = counters_of(user, host), time.time()
+    return any(
+        sum(at > now - counters[counter].duration for at in tries) >= counters[counter].amount
+        for counter, tries in cache.get_many(list(counters)).items()
+    )

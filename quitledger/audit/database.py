@@ -1,6 +1,15 @@
-"""What the database itself is for."""
+"""The database itself: what it is for, and its clock."""
 
 from django.db import connection
+from django.db.models import DateTimeField, Func
+
+
+class ProgrammeNow(Func):
+    """The database's programme clock."""
+
+    function = "programme_now"
+    output_field = DateTimeField()
+    arity = 0
 
 
 def purpose() -> str:

@@ -3,20 +3,13 @@
 from django.contrib.postgres.functions import RandomUUID
 from django.contrib.postgres.indexes import GinIndex
 from django.db import models
-from django.db.models import Func, Q
+from django.db.models import Q
 
 from quitledger.accounts.keys import keys
 from quitledger.accounts.models import User
+from quitledger.audit.database import ProgrammeNow
 from quitledger.institutions.models import Institution
 from quitledger.policy.identity import IdentityKind, mask
-
-
-class ProgrammeNow(Func):
-    """The database's programme clock."""
-
-    function = "programme_now"
-    output_field = models.DateTimeField()
-    arity = 0
 
 
 class Person(models.Model):

@@ -168,20 +168,39 @@ class Certificate(models.Model):
         ]
 
 
-class Membership(models.Model):
-    """An account's place at an institution: recorder or supervisor, from when to when."""
+class MembershipQuerySet(DatedQuerySet):
+    """Memberships: one that was closed is in force no longer, whatever its last day."""
 
+    def in_force_on(self, day: date) -> "DatedQuerySet":
+        """Those whose period contains `day` and that were not closed."""
+        return super().in_force_on(day).filter(closed_at=None)
+
+
+class Membership(models.Model):
+    """An account's place at an institution: recorder or supervisor, from when to when.
+
+    `closed_at` ends it at once, within its last day. `staff` is the staff member that the account is, where he gives
+    services himself: two records, linked or not.
+    """
+
+    uid = models.UUIDField(unique=True, db_default=RandomUUID(), editable=False)
     user = models.ForeignKey(User, models.PROTECT, related_name="memberships")
     institution = models.ForeignKey(Institution, models.PROTECT, related_name="memberships")
     role = models.CharField(max_length=20, choices=[(role, role.label) for role in INSTITUTION_ROLES])
+    staff = models.ForeignKey(StaffMember, models.PROTECT, null=True, blank=True, related_name="memberships")
     starts_on = models.DateField()
     ends_on = models.DateField(null=True, blank=True)
+    closed_at = models.DateTimeField(null=True, blank=True)
+    confirmed_at = models.DateTimeField(null=True, blank=True)  # 「仍需要」, when last said of an unused account
 
-    objects = DatedQuerySet.as_manager()
+    objects = MembershipQuerySet.as_manager()
 
     class Meta:
         constraints = [
             no_overlap("institutions_membership_one_a_day", "user", "institution"),
             ends_after_start("institutions_membership_period"),
             models.CheckConstraint(name="institutions_membership_role", condition=Q(role__in=INSTITUTION_ROLES)),
+            models.CheckConstraint(
+                name="institutions_membership_closed", condition=Q(closed_at=None) | Q(ends_on__isnull=False)
+            ),
         ]

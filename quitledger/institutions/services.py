@@ -1,4 +1,4 @@
-"""The only writers of institutions, contracts, staff and memberships. Run as the owner role (commands)."""
+"""The only writers of institutions, contracts and staff. Run as the owner role (commands)."""
 
 from dataclasses import dataclass, field, replace
 from datetime import date
@@ -8,7 +8,6 @@ from django.db import transaction
 
 from quitledger.accounts.actors import Actor
 from quitledger.accounts.keys import keys
-from quitledger.accounts.models import User
 from quitledger.accounts.permissions import Permission
 from quitledger.audit import journal
 from quitledger.audit.database import purpose
@@ -22,7 +21,6 @@ from .models import (
     Contract,
     Institution,
     InstitutionDetails,
-    Membership,
     Profession,
     StaffContract,
     StaffMember,
@@ -144,19 +142,6 @@ def _check_staff_number(number: str) -> list[Problem]:
         return [Problem("identity-unreadable", words, "身分證字號")]
     found = check_identity(kind, number, made_up_allowed=purpose() != "production")
     return [replace(problem, field="身分證字號") for problem in found]
-
-
-def add_membership(
-    *, user: User, institution: Institution, role: str, starts_on: date, ends_on: date | None = None, by: Actor
-) -> Membership:
-    """Give an account its place at an institution from a day on."""
-    by.require(Permission.ACCOUNT_ADD)
-    with transaction.atomic():
-        membership = Membership.objects.create(
-            user=user, institution=institution, role=role, starts_on=starts_on, ends_on=ends_on
-        )
-        journal.record("membership.add", record_type="account", uids=[user.uid, institution.uid], fields=["role"])
-    return membership
 
 
 # --- Import from CSV -------------------------------------------------------------------------------------------------

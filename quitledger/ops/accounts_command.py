@@ -1,12 +1,13 @@
 """`quitledger accounts`: who can sign in. Runs as the owner role: the application cannot make accounts."""
 
 import sys
-from datetime import date
+from datetime import date, datetime
 from typing import TYPE_CHECKING
 
 import click
 
 from quitledger.accounts.permissions import AGENCY_ROLES, INSTITUTION_ROLES, LABELS, Role
+from quitledger.policy import TAIPEI, format_roc
 
 from .environment import prepare
 from .faults import Fault, told
@@ -79,6 +80,37 @@ def add(
 
 @accounts.command()
 @click.argument("username")
+@click.option("--factors", is_flag=True, help="也移除驗證器 App 與密碼金鑰。 / Remove second factors, too.")
+def code(username: str, factors: bool) -> None:
+    """\b
+    重設密碼：發一組一次性代碼，原密碼立即失效。用於主管機關與窗口的帳號。
+    Reset a password: issue a one-time code; the old password is void. For accounts of the agency and its desk.
+    """
+    with told():
+        prepare("owner")
+        from uuid import uuid4
+
+        from quitledger.accounts.actors import SYSTEM
+        from quitledger.accounts.models import User
+        from quitledger.accounts.scope import scoped
+        from quitledger.accounts.services import reset_password, reset_second_factor
+
+        with scoped(SYSTEM):
+            user = User.objects.filter(username__iexact=username).first()
+            if user is None:
+                raise Fault(f"沒有帳號 {username}。", f"There is no account {username}.")
+            moment = _now()
+            issued = reset_password(user, form_uid=uuid4(), moment=moment, by=SYSTEM)
+            if factors:
+                reset_second_factor(user, moment=moment, by=SYSTEM)
+    click.echo(
+        f"一次性代碼 {issued.code}，有效至 {format_roc(issued.expires_at.date())}；請本人到 /invitation 設定密碼。"
+        f" / One-time code {issued.code}, valid until {issued.expires_at:%Y-%m-%d}; set the password at /invitation."
+    )
+
+
+@accounts.command()
+@click.argument("username")
 @click.option("--institution", "code", metavar="CODE", required=True, help="醫事機構代碼。 / Code of an institution.")
 @click.option(
     "--role",
@@ -142,8 +174,8 @@ def _password(from_stdin: bool) -> str:
 
 def _place(user: "User", code: str, role: str) -> None:
     from quitledger.accounts.actors import SYSTEM
+    from quitledger.institutions.membership_services import add_membership
     from quitledger.institutions.models import InstitutionDetails, Membership
-    from quitledger.institutions.services import add_membership
 
     today = _today()
     details = InstitutionDetails.objects.in_force_on(today).filter(code=code).select_related("institution").first()
@@ -154,10 +186,15 @@ def _place(user: "User", code: str, role: str) -> None:
     add_membership(user=user, institution=details.institution, role=role, starts_on=today, by=SYSTEM)
 
 
-def _today() -> date:
-    """The programme's today."""
+def _now() -> datetime:
+    """The programme's now."""
     from django.db import connection
 
     with connection.cursor() as cursor:
-        cursor.execute("SELECT programme_today()")
+        cursor.execute("SELECT programme_now()")
         return cursor.fetchone()[0]
+
+
+def _today() -> date:
+    """The programme's today."""
+    return _now().astimezone(TAIPEI).date()

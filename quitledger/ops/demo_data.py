@@ -19,8 +19,9 @@ from quitledger.accounts.scope import scoped
 from quitledger.accounts.services import add_account
 from quitledger.audit import journal
 from quitledger.cases.services import record_baseline, register_case
+from quitledger.institutions.membership_services import add_membership
 from quitledger.institutions.models import Institution
-from quitledger.institutions.services import InstitutionRow, add_membership, record_institution, record_staff
+from quitledger.institutions.services import InstitutionRow, record_institution, record_staff
 from quitledger.policy import TAIPEI
 from quitledger.visits.services import record_medicine, record_visits
 

@@ -26,7 +26,7 @@ def clear_expired(timestamp: int) -> int:
     removed = 0
     with connection.cursor() as cursor:
         for statement in (
-            "DELETE FROM django_session WHERE expire_date < %s",
+            "DELETE FROM accounts_session WHERE expire_date < %s",
             "DELETE FROM accounts_attempt WHERE expires < %s",
         ):
             cursor.execute(statement, [now])

@@ -21,16 +21,20 @@ BEGIN
   END LOOP;
 END $$;
 GRANT EXECUTE ON FUNCTION programme_now, programme_today, current_scope, scope_was_set, current_account, is_owner,
-  institutions_enter, cases_find_person, visits_closes_at, visits_open_months, visits_course_facts,
-  visits_write_courses TO {app};
+  institutions_enter, institutions_is_elsewhere, cases_find_person, visits_closes_at, visits_open_months, visits_course_facts,
+  visits_write_courses, visits_count_drafts, visits_hand_over_drafts TO {app};
 
 -- Public facts, the same for every scope.
 GRANT SELECT ON audit_database, institutions_institution, institutions_institutiondetails, institutions_contract,
   visits_medicine, visits_month, django_migrations, django_content_type, auth_permission TO {app};
 
--- Sign-in, before there is a scope. A new account is the owner's command.
-GRANT SELECT, UPDATE (password, last_login) ON accounts_user TO {app};
-GRANT SELECT, INSERT, UPDATE, DELETE ON django_session, accounts_attempt, mfa_authenticator TO {app};
+-- Sign-in, before there is a scope. An account of an institution is made there; one of the agency by the owner's command:
+-- no right to give that role.
+GRANT SELECT, INSERT (uid, username, display_name, password), UPDATE (password, last_login, display_name)
+  ON accounts_user TO {app};
+GRANT SELECT, INSERT, UPDATE, DELETE ON accounts_session, accounts_attempt, mfa_authenticator TO {app};
+GRANT SELECT, INSERT, UPDATE ON accounts_onetimecode TO {app};
+GRANT SELECT, INSERT, UPDATE (seen_at) ON accounts_notice TO {app};
 GRANT SELECT ON account_emailaddress, account_emailconfirmation TO {app};
 
 -- Jobs.
@@ -43,6 +47,7 @@ GRANT SELECT, INSERT (action, record_type, record_uids, record_version, fields, 
 -- People and places.
 GRANT SELECT ON institutions_staffmember, institutions_staffcontract, institutions_certificate,
   institutions_membership TO {app};
+GRANT INSERT, UPDATE (role, staff_id, ends_on, closed_at, confirmed_at) ON institutions_membership TO {app};
 GRANT SELECT, UPDATE (changed_at) ON cases_person TO {app};   -- the right to lock; the policy refuses a change
 GRANT SELECT, INSERT, UPDATE ON cases_case, cases_baseline TO {app};
 GRANT SELECT ON cases_case_history, cases_baseline_history TO {app};
@@ -105,9 +110,18 @@ CREATE POLICY scope ON institutions_certificate USING ((SELECT current_scope()) 
   SELECT FROM institutions_staffcontract s WHERE s.staff_id = institutions_certificate.staff_id
     AND s.institution_id = (SELECT current_scope())));
 
--- Memberships: the institution's, and one's own wherever they are (the switch in the header).
-CREATE POLICY scope ON institutions_membership USING ((SELECT current_scope()) IN (0, institution_id)
+-- Memberships: the institution's, and one's own wherever they are (the switch in the header). Given, changed and ended
+-- by the institution or the desk.
+CREATE POLICY see ON institutions_membership FOR SELECT USING ((SELECT current_scope()) IN (0, institution_id)
   OR user_id = (SELECT current_account()));
+CREATE POLICY give ON institutions_membership FOR INSERT WITH CHECK (current_scope() IN (0, institution_id));
+CREATE POLICY change ON institutions_membership FOR UPDATE USING ((SELECT current_scope()) IN (0, institution_id))
+  WITH CHECK (current_scope() IN (0, institution_id));
+
+-- Notices: written by whoever did it, seen by whom it concerns.
+CREATE POLICY see ON accounts_notice FOR SELECT USING ((SELECT current_account()) IN (user_id, by_id));
+CREATE POLICY tell ON accounts_notice FOR INSERT WITH CHECK (by_id IS NOT DISTINCT FROM current_account());
+CREATE POLICY seen ON accounts_notice FOR UPDATE USING (user_id = (SELECT current_account()));
 
 -- Drafts: whoever types, at the institution.
 CREATE POLICY scope ON visits_draft USING (institution_id = (SELECT current_scope()) AND account_id = (SELECT current_account()));

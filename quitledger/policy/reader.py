@@ -46,6 +46,7 @@ class SelectingDay(_LabelledWord):
     DUE_DAY = "due_day", "追蹤應完成日"
     PUBLICATION_DAY = "publication_day", "公布日"
     ENTRY_DAY = "entry_day", "紀錄寫入日"
+    ACT_DAY = "act_day", "辦理當日"
 
 
 class Effect(_LabelledWord):

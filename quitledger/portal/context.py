@@ -53,6 +53,20 @@ _MENU: list[tuple[str, Any, Permission | None, set[str]]] = [
     ("case_find", gettext_lazy("戒菸者"), Permission.CASE_READ, {"case_show"}),
     ("window_list", gettext_lazy("登錄期限"), Permission.VISIT_READ, {"window_extend"}),
     ("course_finding_list", gettext_lazy("療程次變動"), Permission.COURSE_REVIEW, set()),
+    (
+        "person_list",
+        gettext_lazy("人員與帳號"),
+        Permission.ACCOUNT_READ,
+        {
+            "person_show",
+            "person_invite",
+            "person_change",
+            "person_password",
+            "person_second_factor",
+            "person_end",
+            "person_drafts",
+        },
+    ),
     ("policy_list", gettext_lazy("規定與來源"), None, {"policy_show"}),
 ]
 

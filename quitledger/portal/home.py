@@ -11,6 +11,7 @@ from django.views.decorators.http import require_safe
 
 from quitledger.accounts.permissions import Permission
 from quitledger.audit import journal
+from quitledger.institutions.queries import to_confirm
 from quitledger.visits.models import Month, Visit, WindowExtension
 from quitledger.visits.rules import month_of
 from quitledger.visits.services import drafts_of
@@ -38,7 +39,8 @@ def home(request: HttpRequest) -> HttpResponse:
     drafts = list(drafts_of(desk.actor)) if desk.actor.may(Permission.VISIT_RECORD) else []
     if drafts:  # they name people
         journal.record(Permission.CASE_READ, record_type="case", uids=[draft.case.uid for draft in drafts])
-    return render(request, "home.html", {"months": months, "drafts": drafts})
+    waiting = to_confirm(desk.actor, desk.moment).count() if desk.actor.may(Permission.ACCOUNT_CONFIRM) else 0
+    return render(request, "home.html", {"months": months, "drafts": drafts, "to_confirm": waiting})
 
 
 def open_months(institution: int, moment: datetime, today: date) -> list[OpenMonth]:

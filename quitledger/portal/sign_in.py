@@ -91,6 +91,9 @@ def _password_rules() -> str:
     return _("至少 %(n)s 個字元，不要用常見的密碼，也不要和帳號或姓名相近。") % {"n": shortest}
 
 
+password_hint = lazy(_password_rules, str)()
+
+
 class ChangePasswordForm(_OurWords, account_forms.ChangePasswordForm):
     """密碼變更."""
 
@@ -99,7 +102,7 @@ class ChangePasswordForm(_OurWords, account_forms.ChangePasswordForm):
         "password1": gettext_lazy("新密碼"),
         "password2": gettext_lazy("再輸入一次新密碼"),
     }
-    hints = {"password1": lazy(_password_rules, str)()}
+    hints = {"password1": password_hint}
 
     def save(self) -> None:
         # Only this column: the application role may write no other of an account.

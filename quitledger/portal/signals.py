@@ -13,9 +13,13 @@ from allauth.mfa.signals import authentication_failed
 from django.contrib.auth.signals import user_logged_out, user_login_failed
 from django.db.models.signals import post_delete, post_save
 from django.dispatch import receiver
+from django.http import HttpRequest
 
 from quitledger.accounts.models import User
+from quitledger.accounts.services import note_sign_in
 from quitledger.audit import journal
+
+from .invitations import SESSION_NOTICES
 
 
 def _record(action: str, user: User | None, *fields: str) -> None:
@@ -23,8 +27,11 @@ def _record(action: str, user: User | None, *fields: str) -> None:
 
 
 @receiver(user_logged_in)
-def signed_in(user: User, **kwargs: Any) -> None:
+def signed_in(request: HttpRequest, user: User, **kwargs: Any) -> None:
     """Every step of the sign-in was passed."""
+    note_sign_in(user)
+    if user.notices.filter(seen_at=None).exists():
+        request.session[SESSION_NOTICES] = True
     _record("sign_in", user)
 
 

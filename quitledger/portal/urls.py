@@ -2,7 +2,21 @@
 
 from django.urls import path, register_converter
 
-from . import cases, courses, help, home, maintain, places, policies, query, sign_in, visits, windows
+from . import (
+    cases,
+    courses,
+    help,
+    home,
+    invitations,
+    maintain,
+    people,
+    places,
+    policies,
+    query,
+    sign_in,
+    visits,
+    windows,
+)
 
 
 class FileFormat:
@@ -35,6 +49,18 @@ urlpatterns = [
     path("visits/<uuid:uid>/void", maintain.visit_void, name="visit_void"),
     path("visits/<uuid:uid>/restore", maintain.visit_restore, name="visit_restore"),
     path("visits.<format:file_format>", query.visit_download, name="visit_download"),
+    path("people", people.person_list, name="person_list"),
+    path("people/new", people.person_invite, name="person_invite"),
+    path("people/<uuid:uid>", people.person_show, name="person_show"),
+    path("people/<uuid:uid>/change", people.person_change, name="person_change"),
+    path("people/<uuid:uid>/password", people.person_password, name="person_password"),
+    path("people/<uuid:uid>/second-factor", people.person_second_factor, name="person_second_factor"),
+    path("people/<uuid:uid>/unlock", people.person_unlock, name="person_unlock"),
+    path("people/<uuid:uid>/confirm", people.person_confirm, name="person_confirm"),
+    path("people/<uuid:uid>/end", people.person_end, name="person_end"),
+    path("people/<uuid:uid>/drafts", people.person_drafts, name="person_drafts"),
+    path("invitation", invitations.account_accept, name="account_accept"),
+    path("notices", invitations.account_notices, name="account_notices"),
     path("course-findings", courses.course_finding_list, name="course_finding_list"),
     path("windows", windows.window_list, name="window_list"),
     path("windows/new", windows.window_extend, name="window_extend"),

@@ -14,6 +14,7 @@ from quitledger.accounts.permissions import Permission
 from quitledger.audit import journal
 from quitledger.cases.models import Case
 from quitledger.cases.rules import age_on
+from quitledger.institutions.queries import own_contract
 from quitledger.policy import PolicyGap, format_roc, policy_on
 from quitledger.visits.history import versions_of
 from quitledger.visits.models import Draft
@@ -106,6 +107,7 @@ def _forms(request: Request, case: Case) -> tuple[VisitForm, Any]:
     initial: dict[str, Any] = {"uid": uuid4(), "visit_on": request.desk.today, "counselling_mode": "in_person"}
     rows: list[dict[str, Any]] = [{}]
     previous = last_visit(case)
+    own = own_contract(request.desk.actor, request.desk.today)
     if previous is not None:
         last = as_entry(previous)
         initial["pregnant"] = last.pregnant
@@ -117,6 +119,9 @@ def _forms(request: Request, case: Case) -> tuple[VisitForm, Any]:
             initial["services"] = list(last.kinds)
             if last.medication:
                 rows = rows_of(last)
+    if own is not None:  # whoever records gives the service himself, unless he says otherwise
+        initial |= {"medication_staff": own.staff.uid} if own.may_medicate else {}
+        initial |= {"counselling_staff": own.staff.uid} if own.may_counsel else {}
     if repeat:
         initial |= {name: text for name in KEPT if (text := request.POST.get(name, ""))}
     return VisitForm(initial=initial, sex=case.person.sex), Lines(initial=rows, prefix="lines")

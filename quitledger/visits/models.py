@@ -11,7 +11,8 @@ from django.db import models
 from django.db.models import F, Func, Q
 
 from quitledger.accounts.models import User
-from quitledger.cases.models import Case, Person, ProgrammeNow
+from quitledger.audit.database import ProgrammeNow
+from quitledger.cases.models import Case, Person
 from quitledger.institutions.models import Institution, StaffMember
 
 

@@ -304,3 +304,10 @@ def extension_reason(institution_id: int, day: date) -> str:
         )
         row = cursor.fetchone()
     return row[0] if row else ""
+
+
+def drafts_left(institution_id: int) -> dict[int, int]:
+    """How many drafts each account has at an institution, by the account's key. Raises where it is not in scope."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT account_id, drafts FROM visits_count_drafts(%s)", [institution_id])
+        return dict(cursor.fetchall())

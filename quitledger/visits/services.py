@@ -12,11 +12,14 @@ from django.db import connection, transaction
 from django.db.models import QuerySet
 
 from quitledger.accounts.actors import Actor
+from quitledger.accounts.models import User
 from quitledger.accounts.permissions import Permission
 from quitledger.audit import journal
-from quitledger.cases.models import Case, ProgrammeNow
+from quitledger.audit.database import ProgrammeNow
+from quitledger.cases.models import Case
 from quitledger.institutions import imports
 from quitledger.institutions.imports import Column, ImportReport
+from quitledger.institutions.models import Membership
 from quitledger.policy import PolicyGap, policy_on
 from quitledger.policy.problem import Problem, Refused
 
@@ -363,6 +366,27 @@ def import_medicines(file: TextIO, *, good_rows_only: bool, by: Actor) -> Import
     return imports.import_rows(
         file, MEDICINE_COLUMNS, MedicineRow, record_medicine, good_rows_only=good_rows_only, by=by
     )
+
+
+def hand_over_drafts(*, institution_id: int, from_account: int, to_account: int, by: Actor) -> tuple[int, int]:
+    """Pass the drafts of somebody who left to a colleague at the institution. Returns how many were passed and stayed.
+
+    A draft stays where the colleague has begun one of his own for the same person or visit. Raises PermissionDenied
+    (also from the database, where the institution is not in the actor's scope), and Refused where the colleague has no
+    place at the institution.
+    """
+    by.require(Permission.ACCOUNT_END)
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SELECT programme_today()")
+        colleagues = Membership.objects.filter(institution_id=institution_id).in_force_on(cursor.fetchone()[0])
+        if to_account == from_account or not colleagues.filter(user_id=to_account).exists():
+            raise Refused([Problem("colleague-unknown", "請從清單選擇接手草稿的同事。", "drafts_to")])
+        cursor.execute("SELECT * FROM visits_hand_over_drafts(%s, %s, %s)", [institution_id, from_account, to_account])
+        passed, kept = cursor.fetchone()
+        if passed:
+            uids = User.objects.filter(pk__in=[from_account, to_account]).values_list("uid", flat=True)
+            journal.record("draft.hand_over", record_type="account", uids=list(uids))
+    return passed, kept
 
 
 def extend_window(

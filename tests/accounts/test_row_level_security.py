@@ -39,13 +39,26 @@ MINE = {
     "insert": ("refused", "refused", "no scope", "refused", "refused"),
     "update": ("done", "unseen", "no scope", "unseen", "unseen"), "delete": TAKEN_OUT["delete"],
 }  # fmt: skip
+# Given, changed and ended by the institution or by the desk.
+OF_BOTH = {
+    "select": SEEN, "insert": ("done", "refused", "no scope", "done", "refused"),
+    "update": ("done", "unseen", "no scope", "done", "unseen"),
+}  # fmt: skip
+# Whoever wrote it or whom it concerns, in whatever scope; here written by the account that asks, on another's behalf.
+TOLD = {
+    "select": IN_ANY_SCOPE, "insert": ("refused", "refused", "no scope", "refused", "refused"),
+    "update": ("unseen", "unseen", "no scope", "unseen", "unseen"),
+}  # fmt: skip
 PASSING = {"select": FREE, "insert": FREE, "update": FREE, "delete": FREE}  # sessions, attempts, jobs
 
 TABLES = {
     "account_emailaddress": READ,
     "account_emailconfirmation": READ,
     "accounts_attempt": PASSING,
-    "accounts_user": {"select": FREE, "update": FREE},
+    "accounts_notice": TOLD,
+    "accounts_onetimecode": {"select": FREE, "insert": FREE, "update": FREE},
+    "accounts_session": PASSING,
+    "accounts_user": {"select": FREE, "insert": FREE, "update": FREE},
     "accounts_user_history": NOTHING,
     "audit_database": READ,
     "audit_journal": {"select": SEEN, "insert": IN_ANY_SCOPE},
@@ -62,7 +75,6 @@ TABLES = {
     "cases_person_history": NOTHING,
     "django_content_type": READ,
     "django_migrations": READ,
-    "django_session": PASSING,
     "institutions_certificate": KEPT,
     "institutions_certificate_history": NOTHING,
     "institutions_contract": READ,
@@ -70,7 +82,7 @@ TABLES = {
     "institutions_institution": READ,
     "institutions_institutiondetails": READ,
     "institutions_institutiondetails_history": NOTHING,
-    "institutions_membership": KEPT,
+    "institutions_membership": OF_BOTH,
     "institutions_membership_history": NOTHING,
     "institutions_staffcontract": KEPT,
     "institutions_staffcontract_history": NOTHING,
@@ -101,6 +113,7 @@ ROWS = {
     "cases_person": "birth_on = '1973-05-06'",  # 示範乙, known to the clinic alone
     "institutions_staffmember": "name = '示範子'",
     "institutions_certificate": "kind = 'test'",
+    "accounts_notice": "kind = 'password_reset'",
     "institutions_membership": "user_id = (SELECT id FROM accounts_user WHERE username = 'recorder')",
 }
 EXTENSION = (
@@ -134,6 +147,10 @@ def clinic(committed: Any, owner: psycopg.Connection) -> dict[str, int]:
         [ids["clinic"], ids["supervisor"], at.case],
     )
     owner.execute((EXTENSION % "01").format(**ids))
+    owner.execute(
+        "INSERT INTO accounts_notice (user_id, kind, by_id) SELECT id, 'password_reset', %s FROM accounts_user"
+        " WHERE username = 'recorder'", [ids["supervisor"]]
+    )  # fmt: skip
     return ids
 
 
@@ -182,9 +199,11 @@ def _statements(owner: psycopg.Connection, table: str, ids: dict[str, int]) -> d
     insertion = f"INSERT INTO {table} DEFAULT VALUES"
     if of_institution:
         insertion = f"INSERT INTO {table} (institution_id) VALUES ({ids['clinic']})"
-    insertion = {"audit_journal": JOURNAL_ENTRY, "visits_windowextension": (EXTENSION % "02").format(**ids)}.get(
-        table, insertion
-    )
+    insertion = {
+        "audit_journal": JOURNAL_ENTRY,
+        "accounts_user": "INSERT INTO accounts_user (username) VALUES ('own')",
+        "visits_windowextension": (EXTENSION % "02").format(**ids),
+    }.get(table, insertion)
     changed = next((name for name, may_update in columns.items() if may_update), next(iter(columns)))
     change = "version = version + 1" if "version" in columns and columns["version"] else f"{changed} = {changed}"
     return {
@@ -300,8 +319,10 @@ def test_the_application_role_owns_nothing_and_is_nobody_else(owner):
         "INSERT INTO audit_journal (action, xid) VALUES ('visit.record', '1')",
         "INSERT INTO audit_journal_default (action) VALUES ('visit.record')",
         "UPDATE accounts_user SET agency_role = 'desk_supervisor'",
-        "INSERT INTO accounts_user (username) VALUES ('own')",
-        "INSERT INTO institutions_membership DEFAULT VALUES",
+        "INSERT INTO accounts_user (username, agency_role) VALUES ('own', 'desk_supervisor')",
+        "UPDATE accounts_user SET is_active = true",
+        "UPDATE institutions_membership SET user_id = 1",
+        "UPDATE institutions_membership SET institution_id = 1",
         "COPY accounts_user TO PROGRAM 'true'",
         "COPY accounts_user TO '/tmp/own'",
     ],
@@ -323,8 +344,8 @@ def test_functions_with_the_owners_rights_are_few_and_look_nothing_up_in_a_calle
     callable_ = owner.execute(f"SELECT proname {ours} AND has_function_privilege('quitledger_app', p.oid, 'EXECUTE')")
     assert {name for (name,) in callable_} == {
         "programme_now", "programme_today", "current_scope", "scope_was_set", "current_account", "is_owner",
-        "institutions_enter", "cases_find_person", "visits_closes_at", "visits_open_months",
-        "visits_course_facts", "visits_write_courses",
+        "institutions_enter", "institutions_is_elsewhere", "cases_find_person", "visits_closes_at", "visits_open_months",
+        "visits_course_facts", "visits_write_courses", "visits_count_drafts", "visits_hand_over_drafts",
     }  # fmt: skip
     path = "ARRAY['search_path=public, pg_temp']"
     loose = owner.execute(f"SELECT proname {ours} AND prosecdef AND proconfig IS DISTINCT FROM {path}")

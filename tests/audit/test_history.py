@@ -31,6 +31,8 @@ NOT_FOLLOWED = {
     "visits_course",  # computed from what is followed
     "visits_coursefinding",  # written once
     "visits_draft",  # no record
+    "accounts_session", "accounts_onetimecode",  # passing
+    "accounts_notice",  # written once
 }  # fmt: skip
 
 

@@ -19,7 +19,7 @@ from quitledger.accounts.scope import scoped
 from quitledger.accounts.services import add_account
 from quitledger.cases.models import Case
 from quitledger.cases.services import BaselineEntry, Registration, record_baseline, register_case
-from quitledger.institutions.services import add_membership
+from quitledger.institutions.membership_services import add_membership
 from quitledger.policy import TAIPEI
 from quitledger.policy.identity import make_up
 from quitledger.visits import rules

@@ -196,7 +196,7 @@ def test_the_children_know_the_application_role_alone(run):
 def test_the_worker_does_its_jobs_as_the_application_role(run):
     with psycopg.connect(Cluster(run.data).ensure_database().app_url, autocommit=True) as connection:
         connection.execute(
-            "INSERT INTO django_session VALUES ('ended', '', '2020-01-01'), ('lasting', '', '2099-01-01')"
+            "INSERT INTO accounts_session (session_key, session_data, expire_date) VALUES ('ended', '', '2020-01-01'), ('lasting', '', '2099-01-01')"
         )
         connection.execute(
             "INSERT INTO procrastinate_jobs (queue_name, task_name, args)"
@@ -204,7 +204,7 @@ def test_the_worker_does_its_jobs_as_the_application_role(run):
         )
 
         def sessions() -> list[tuple[str]]:
-            return connection.execute("SELECT session_key FROM django_session").fetchall()
+            return connection.execute("SELECT session_key FROM accounts_session").fetchall()
 
         eventually(lambda: sessions() == [("lasting",)], run)
 

@@ -59,6 +59,8 @@ KNOWN = {
     "record_retention_years": 7,
     "minor_record_retention_years": 7,
     "access_log_retention_years": 5,
+    "one_time_code_days": 14,
+    "account_unused_days": 90,
     "ftnd_scoring": {
         "first_cigarette": {"within_5": 3, "6_to_30": 2, "31_to_60": 1, "after_60": 0},
         "hard_to_refrain": {"yes": 1, "no": 0},
@@ -89,6 +91,8 @@ ASSUMED = {
     "handover_counts_as_visit",
     "followup_window_days",
     "followup_recording_window",
+    "one_time_code_days",
+    "account_unused_days",
 }
 SELECTED_BY = {
     "recording_window_last_day": SelectingDay.SERVICE_MONTH,
@@ -110,6 +114,8 @@ SELECTED_BY = {
     "third_course": SelectingDay.COURSE_FIRST_DAY,
     "yearly_quota": SelectingDay.VISIT_DAY,
     "followup_window_days": SelectingDay.DUE_DAY,
+    "one_time_code_days": SelectingDay.ACT_DAY,
+    "account_unused_days": SelectingDay.ACT_DAY,
     "late_recording_consequence": SelectingDay.VISIT_MONTH,
 }
 WHEN_BROKEN = {

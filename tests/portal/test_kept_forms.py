@@ -29,7 +29,7 @@ def typed(browser: Browser) -> dict[str, Any]:
 def ended(browser: Browser) -> None:
     """The session ends, as it does after twelve hours."""
     with scoped(world.SYSTEM):
-        connection.cursor().execute("DELETE FROM django_session")
+        connection.cursor().execute("DELETE FROM accounts_session")
 
 
 def signs_in(browser: Browser, username: str) -> Any:

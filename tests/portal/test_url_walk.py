@@ -19,10 +19,12 @@ from .conftest import Browser, visit_fields, visit_page
 CASE = {"uid": world.uid(f"case 示範甲 {world.CLINIC}")}
 VISIT = {"uid": world.uid("visit of the walk")}
 PASSKEY = {"pk": 1}
+PERSON = {"uid": world.uid(f"place of colleague {world.CLINIC}")}
 RULE = {"name": "visit_spacing_days"}
 
 CLINIC = {"recorder", "colleague", "supervisor"}
-STRANGER = {"stranger"}  # the same roles, at another institution
+SUPERVISORS = {"supervisor", "stranger_supervisor"}
+STRANGER = {"stranger", "stranger_supervisor"}  # the same roles, at another institution
 DESK = {"desk_officer", "desk_supervisor"}
 EVERYBODY = CLINIC | STRANGER | DESK | {"nowhere", "analyst", "administrator"}
 MAY: dict[Access | Permission, set[str]] = {
@@ -40,6 +42,13 @@ MAY: dict[Access | Permission, set[str]] = {
     Permission.VISIT_DOWNLOAD: CLINIC | STRANGER | DESK,
     Permission.WINDOW_EXTEND: {"desk_supervisor"},
     Permission.COURSE_REVIEW: DESK,
+    Permission.ACCOUNT_READ: SUPERVISORS | DESK,
+    Permission.ACCOUNT_INVITE: SUPERVISORS | DESK,
+    Permission.ACCOUNT_CHANGE: SUPERVISORS | DESK,
+    Permission.ACCOUNT_RESET: SUPERVISORS | DESK,
+    Permission.ACCOUNT_UNLOCK: SUPERVISORS | DESK,
+    Permission.ACCOUNT_CONFIRM: SUPERVISORS | DESK,
+    Permission.ACCOUNT_END: SUPERVISORS | DESK,
 }
 
 # address: what it needs, its arguments, the answers to GET and to a POST without fields of somebody who may
@@ -59,6 +68,18 @@ TABLE: dict[str, tuple[Access | Permission, dict[str, Any], set[int], set[int]]]
     "visit_void": (Permission.VISIT_VOID, VISIT, {200}, {200, 422}),
     "visit_restore": (Permission.VISIT_RESTORE, VISIT, {200}, {200, 422}),
     "visit_download": (Permission.VISIT_DOWNLOAD, {"file_format": "json"}, {200}, {405}),
+    "person_list": (Permission.ACCOUNT_READ, {}, {200}, {405}),
+    "person_invite": (Permission.ACCOUNT_INVITE, {}, {200}, {200}),
+    "person_show": (Permission.ACCOUNT_READ, PERSON, {200}, {405}),
+    "person_change": (Permission.ACCOUNT_CHANGE, PERSON, {200}, {200}),
+    "person_password": (Permission.ACCOUNT_RESET, PERSON, {200}, {200}),
+    "person_second_factor": (Permission.ACCOUNT_RESET, PERSON, {200}, {302}),
+    "person_unlock": (Permission.ACCOUNT_UNLOCK, PERSON, {405}, {302}),
+    "person_confirm": (Permission.ACCOUNT_CONFIRM, PERSON, {405}, {302}),
+    "person_end": (Permission.ACCOUNT_END, PERSON, {200}, {200}),
+    "person_drafts": (Permission.ACCOUNT_END, PERSON, {200}, {200}),
+    "account_accept": (Access.PUBLIC, {}, {200}, {422}),
+    "account_notices": (Access.SIGNED_IN, {}, {200}, {302}),
     "course_finding_list": (Permission.COURSE_REVIEW, {}, {200}, {405}),
     "window_list": (Access.SIGNED_IN, {}, {200}, {405}),
     "window_extend": (Permission.WINDOW_EXTEND, {}, {200}, {200}),

@@ -1,7 +1,7 @@
 import django.contrib.postgres.functions
 import django.contrib.postgres.indexes
 import django.db.models.deletion
-import quitledger.cases.models
+import quitledger.audit.database
 from django.conf import settings
 from django.db import migrations, models
 
@@ -28,8 +28,8 @@ class Migration(migrations.Migration):
                 ('identity_key_id', models.CharField(max_length=20)),
                 ('birth_on', models.DateField(verbose_name='出生日期')),
                 ('sex', models.CharField(choices=[('male', '男'), ('female', '女')], max_length=6, verbose_name='性別')),
-                ('created_at', models.DateTimeField(db_default=quitledger.cases.models.ProgrammeNow())),
-                ('changed_at', models.DateTimeField(db_default=quitledger.cases.models.ProgrammeNow())),
+                ('created_at', models.DateTimeField(db_default=quitledger.audit.database.ProgrammeNow())),
+                ('changed_at', models.DateTimeField(db_default=quitledger.audit.database.ProgrammeNow())),
             ],
             options={
                 'constraints': [models.UniqueConstraint(fields=('identity_hash', 'birth_on'), name='cases_person_once'), models.CheckConstraint(condition=models.Q(('sex__in', ['male', 'female'])), name='cases_person_sex')],
@@ -45,7 +45,7 @@ class Migration(migrations.Migration):
                 ('phone', models.CharField(blank=True, max_length=30, verbose_name='電話')),
                 ('opened_on', models.DateField(verbose_name='收案日期')),
                 ('version', models.PositiveIntegerField(default=1)),
-                ('changed_at', models.DateTimeField(db_default=quitledger.cases.models.ProgrammeNow())),
+                ('changed_at', models.DateTimeField(db_default=quitledger.audit.database.ProgrammeNow())),
                 ('change_reason', models.CharField(blank=True, max_length=200)),
                 ('changed_by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
                 ('institution', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='cases', to='institutions.institution')),
@@ -71,8 +71,8 @@ class Migration(migrations.Migration):
                 ('pregnant', models.BooleanField(default=False, verbose_name='懷孕')),
                 ('insured', models.BooleanField(null=True, verbose_name='健保在保')),
                 ('version', models.PositiveIntegerField(default=1)),
-                ('recorded_at', models.DateTimeField(db_default=quitledger.cases.models.ProgrammeNow())),
-                ('changed_at', models.DateTimeField(db_default=quitledger.cases.models.ProgrammeNow())),
+                ('recorded_at', models.DateTimeField(db_default=quitledger.audit.database.ProgrammeNow())),
+                ('changed_at', models.DateTimeField(db_default=quitledger.audit.database.ProgrammeNow())),
                 ('change_reason', models.CharField(blank=True, max_length=200)),
                 ('changed_by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
                 ('institution', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='institutions.institution')),

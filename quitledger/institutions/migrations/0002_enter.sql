@@ -3,7 +3,7 @@
 --   p_account      the signed-in account, or null
 --   p_institution  the institution chosen in the header, or null for the account's first one
 -- An account without a place gets scope -1: it sees nobody's data.
-CREATE FUNCTION institutions_enter(p_account bigint, p_institution bigint)
+CREATE OR REPLACE FUNCTION institutions_enter(p_account bigint, p_institution bigint)
   RETURNS TABLE (moment timestamptz, purpose text, shifted boolean, scope bigint, role text, places integer,
                  institution_code text, institution_name text)
   LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = public, pg_temp AS $$
@@ -27,6 +27,7 @@ BEGIN
         LEFT JOIN institutions_institutiondetails d ON d.institution_id = m.institution_id
           AND d.starts_on <= today AND (d.ends_on IS NULL OR d.ends_on >= today)
         WHERE m.user_id = p_account AND m.starts_on <= today AND (m.ends_on IS NULL OR m.ends_on >= today)
+          AND m.closed_at IS NULL
         ORDER BY m.institution_id IS NOT DISTINCT FROM p_institution DESC, m.starts_on, m.id LIMIT 1;
       scope := coalesce(scope, -1); role := coalesce(role, ''); places := coalesce(places, 0);
     END IF;

@@ -4,7 +4,7 @@ import django.contrib.postgres.functions
 import django.db.models.constraints
 import django.db.models.deletion
 import django.db.models.expressions
-import quitledger.cases.models
+import quitledger.audit.database
 from django.conf import settings
 from django.db import migrations, models
 
@@ -53,8 +53,8 @@ class Migration(migrations.Migration):
                 ('note', models.CharField(blank=True, max_length=500, verbose_name='備註')),
                 ('in_force', models.BooleanField(default=True)),
                 ('version', models.PositiveIntegerField(default=1)),
-                ('recorded_at', models.DateTimeField(db_default=quitledger.cases.models.ProgrammeNow(), verbose_name='登錄時間')),
-                ('changed_at', models.DateTimeField(db_default=quitledger.cases.models.ProgrammeNow())),
+                ('recorded_at', models.DateTimeField(db_default=quitledger.audit.database.ProgrammeNow(), verbose_name='登錄時間')),
+                ('changed_at', models.DateTimeField(db_default=quitledger.audit.database.ProgrammeNow())),
                 ('change_reason', models.CharField(blank=True, max_length=200)),
                 ('authority', models.UUIDField(blank=True, null=True)),
                 ('case', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='visits', to='cases.case')),
@@ -104,7 +104,7 @@ class Migration(migrations.Migration):
                 ('county', models.CharField(blank=True, max_length=10, verbose_name='縣市')),
                 ('closes_at', models.DateTimeField(verbose_name='延長至')),
                 ('reason', models.CharField(max_length=200, verbose_name='事由')),
-                ('decided_at', models.DateTimeField(db_default=quitledger.cases.models.ProgrammeNow())),
+                ('decided_at', models.DateTimeField(db_default=quitledger.audit.database.ProgrammeNow())),
                 ('decided_by', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
                 ('institution', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='institutions.institution')),
             ],

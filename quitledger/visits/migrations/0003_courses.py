@@ -1,7 +1,7 @@
 from pathlib import Path
 
 import django.db.models.deletion
-import quitledger.cases.models
+import quitledger.audit.database
 from django.db import migrations, models
 
 
@@ -44,7 +44,7 @@ class Migration(migrations.Migration):
                 ('after_no', models.PositiveSmallIntegerField()),
                 ('is_allowed', models.BooleanField()),
                 ('caused_by', models.UUIDField(null=True)),
-                ('found_at', models.DateTimeField(db_default=quitledger.cases.models.ProgrammeNow())),
+                ('found_at', models.DateTimeField(db_default=quitledger.audit.database.ProgrammeNow())),
                 ('institution', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='institutions.institution')),
                 ('visit', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='visits.visit')),
             ],

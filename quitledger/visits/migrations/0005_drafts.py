@@ -1,5 +1,5 @@
 import django.db.models.deletion
-import quitledger.cases.models
+import quitledger.audit.database
 from django.conf import settings
 from django.db import migrations, models
 
@@ -19,7 +19,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('contents', models.JSONField()),
-                ('changed_at', models.DateTimeField(db_default=quitledger.cases.models.ProgrammeNow())),
+                ('changed_at', models.DateTimeField(db_default=quitledger.audit.database.ProgrammeNow())),
                 ('account', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
                 ('case', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='cases.case')),
                 ('institution', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='institutions.institution')),

@@ -1,0 +1,110 @@
+"""What may be done to accounts and their places at an institution. Pure: values in, every problem out."""
+
+from dataclasses import dataclass
+from datetime import date
+
+from quitledger.accounts.permissions import INSTITUTION_ROLES, Role
+from quitledger.policy import format_roc
+from quitledger.policy.problem import Problem
+
+DESK_FIRST = "請洽管理窗口。"
+
+
+@dataclass(frozen=True)
+class Place:
+    """An account's place at an institution, as those rules need to know it.
+
+    `supervisors_left`: the other supervisors in office there; `is_elsewhere`: the account has a place at another
+    institution, now or later.
+    """
+
+    role: str
+    starts_on: date
+    is_own: bool
+    is_elsewhere: bool
+    supervisors_left: int
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is known of the user name in an invitation: whose it is, where it is somebody's."""
+
+    display_name: str
+    is_agency: bool
+    has_place_here: bool
+
+
+def check_role(role: str) -> list[Problem]:
+    """A role that exists at an institution. Field: role."""
+    if role in INSTITUTION_ROLES:
+        return []
+    words = "、".join(known.label for known in INSTITUTION_ROLES)
+    return [Problem("role-unknown", f"請選擇角色：{words}。", "role")]
+
+
+def check_invitation(*, role: str, display_name: str, is_known: bool, known: Known | None) -> list[Problem]:
+    """An invitation, of a new account or (`is_known`) of one that exists. Fields: role, username, display_name, known.
+
+    An account that exists is invited by user name and name together: neither alone tells whether it exists.
+    """
+    problems = check_role(role)
+    if is_known:
+        if known is None or known.is_agency or known.display_name != display_name.strip():
+            words = "找不到這個帳號與姓名的人。請向本人確認兩者，須完全相同。"
+            problems.append(Problem("account-unknown", words, "username"))
+        elif known.has_place_here:
+            problems.append(Problem("place-taken", "這個人今天在本機構已有帳號，請到人員清單修改。", "username"))
+    elif known is not None:
+        words = (
+            "這個帳號名稱已經有人使用，請改用別的。如果是同一個人（例如也在別的機構任職），請勾選「這個人已有帳號」。"
+        )
+        problems.append(Problem("username-taken", words, "username"))
+    return problems
+
+
+def check_reset(place: Place, *, by_desk: bool) -> list[Problem]:
+    """Whether password or second factor may be reset: a recorder's by the supervisor, a supervisor's by the desk.
+
+    Whoever also works elsewhere is reset by the desk: one institution must not open the door to another.
+    """
+    if by_desk:
+        return []
+    if place.is_own:
+        return [Problem("reset-own", "自己的密碼請在「帳號安全」變更；無法登入時請洽管理窗口重設。")]
+    if place.role == Role.SUPERVISOR:
+        return [Problem("reset-supervisor", f"業務主管的密碼與登入方式由管理窗口重設，{DESK_FIRST}")]
+    if place.is_elsewhere:
+        return [Problem("reset-elsewhere", f"這個帳號也在別的機構任職，由管理窗口重設，{DESK_FIRST}")]
+    return []
+
+
+def check_change(place: Place, *, role: str, renamed: bool, by_desk: bool) -> list[Problem]:
+    """A change of role or name. Fields: role, display_name."""
+    problems = check_role(role)
+    if not by_desk:
+        if place.is_own and role != place.role:
+            problems.append(Problem("role-own", "不能變更自己的角色，請由其他業務主管或管理窗口辦理。", "role"))
+        elif place.role == Role.SUPERVISOR and role != Role.SUPERVISOR and not place.supervisors_left:
+            problems.append(_last_supervisor("role"))
+        if renamed and place.is_elsewhere:
+            words = f"這個帳號也在別的機構任職，姓名由管理窗口更正，{DESK_FIRST}"
+            problems.append(Problem("rename-elsewhere", words, "display_name"))
+    return problems
+
+
+def check_end(place: Place, *, ends_on: date | None, by_desk: bool) -> list[Problem]:
+    """The last day at the institution; None takes it back. Field: ends_on."""
+    if ends_on is None:
+        return []
+    problems = []
+    if ends_on < place.starts_on:
+        words = f"最後一天不能早於開始的 {format_roc(place.starts_on)}。"
+        problems.append(Problem("end-before-start", words, "ends_on"))
+    if not by_desk and place.role == Role.SUPERVISOR and not place.supervisors_left:
+        problems.append(_last_supervisor("ends_on"))
+    return problems
+
+
+def _last_supervisor(field: str) -> Problem:
+    words = f"這是本機構唯一的業務主管。請先邀請或指定另一位業務主管，或{DESK_FIRST}"
+    return Problem("last-supervisor", words, field)
