@@ -17,14 +17,10 @@ from quitledger.accounts.scope import scoped
 from quitledger.accounts.services import add_account
 from quitledger.cases.models import Case
 from quitledger.cases.services import BaselineEntry, Registration, record_baseline, register_case
+from quitledger.institutions.lists import InstitutionRow, StaffRow
 from quitledger.institutions.membership_services import add_membership
 from quitledger.institutions.models import Institution, InstitutionDetails, StaffMember
-from quitledger.institutions.services import (
-    InstitutionRow,
-    StaffRow,
-    record_institution,
-    record_staff,
-)
+from quitledger.institutions.services import record_institution, record_staff
 from quitledger.policy import TAIPEI
 from quitledger.policy.identity import make_up
 from quitledger.visits.models import Medicine
@@ -45,9 +41,11 @@ def uid(name: str) -> UUID:
 
 
 INSTITUTIONS = [
-    InstitutionRow(CLINIC, "示範戒菸診所", "clinic", "臺北市", "示範路 1 號", FIRST_DAY, None),
-    InstitutionRow(PHARMACY, "示範藥局", "pharmacy", "高雄市", "示範路 2 號", FIRST_DAY, None),
-    InstitutionRow(HOSPITAL, "示範醫院", "regional_hospital", "臺北市", "示範路 3 號", FIRST_DAY, date(2025, 2, 28)),
+    InstitutionRow(CLINIC, "示範戒菸診所", "clinic", "臺北市", "示範路 1 號", FIRST_DAY, FIRST_DAY),
+    InstitutionRow(PHARMACY, "示範藥局", "pharmacy", "高雄市", "示範路 2 號", FIRST_DAY, FIRST_DAY),
+    InstitutionRow(
+        HOSPITAL, "示範醫院", "regional_hospital", "臺北市", "示範路 3 號", FIRST_DAY, FIRST_DAY, date(2025, 2, 28)
+    ),
 ]
 STAFF = {
     "示範丑": (CLINIC, "physician", True, True, None),
@@ -120,7 +118,7 @@ def build() -> None:
                      starts_on=FIRST_DAY, ends_on=date(2024, 12, 31)),
         ]
     )  # fmt: skip
-    institutions = {row.code: record_institution(row, by=SYSTEM) for row in INSTITUTIONS}
+    institutions = {row.code: record_institution(row, by=SYSTEM).record.institution for row in INSTITUTIONS}
     for serial, (name, (code, profession, may_medicate, may_counsel, ends_on)) in enumerate(STAFF.items()):
         record_staff(
             StaffRow(code, make_up(serial, "S"), name, profession, FIRST_DAY, ends_on, may_medicate, may_counsel),

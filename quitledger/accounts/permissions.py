@@ -27,7 +27,8 @@ class Permission(StrEnum):
     ACCOUNT_UNLOCK = "account.unlock"
     ACCOUNT_CONFIRM = "account.confirm"
     ACCOUNT_END = "account.end"
-    INSTITUTION_IMPORT = "institution.import"
+    REGISTER_READ = "register.read"
+    REGISTER_RECORD = "register.record"
     MEDICINE_IMPORT = "medicine.import"
 
 
@@ -80,7 +81,15 @@ _PEOPLE = {
     _P.ACCOUNT_CONFIRM,
     _P.ACCOUNT_END,
 }
-_DESK = _PEOPLE | {_P.CASE_READ, _P.IDENTITY_SHOW, _P.VISIT_READ, _P.VISIT_DOWNLOAD, _P.COURSE_REVIEW}
+_DESK = _PEOPLE | {
+    _P.CASE_READ,
+    _P.IDENTITY_SHOW,
+    _P.VISIT_READ,
+    _P.VISIT_DOWNLOAD,
+    _P.COURSE_REVIEW,
+    _P.REGISTER_READ,
+    _P.REGISTER_RECORD,
+}
 
 PERMISSIONS: dict[Role, frozenset[Permission]] = {
     Role.RECORDER: frozenset(_RECORDS),
@@ -88,5 +97,5 @@ PERMISSIONS: dict[Role, frozenset[Permission]] = {
     Role.DESK_OFFICER: frozenset(_DESK),
     Role.DESK_SUPERVISOR: frozenset(_DESK | {_P.WINDOW_EXTEND}),
     Role.ANALYST: frozenset(),
-    Role.ADMINISTRATOR: frozenset({_P.ACCOUNT_ADD, _P.INSTITUTION_IMPORT, _P.MEDICINE_IMPORT, _P.COURSE_RECOMPUTE}),
+    Role.ADMINISTRATOR: frozenset({_P.ACCOUNT_ADD, _P.MEDICINE_IMPORT, _P.COURSE_RECOMPUTE}),
 }

@@ -1,18 +1,24 @@
-"""Lists of the agency as CSV: every cell read by its column, every bad row reported with its line and its reasons."""
+"""Lists as files (CSV, XLSX): every cell read by its column, every bad row reported with its line and its reasons."""
 
 import csv
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date
-from typing import Any, TextIO
+from datetime import date, datetime
+from io import BytesIO, StringIO
+from typing import Any, Protocol
+from zipfile import is_zipfile
 
 from django.db import DataError, IntegrityError, transaction
+from python_calamine import CalamineError, load_workbook
 
 from quitledger.accounts.actors import Actor
-from quitledger.policy import DateError, parse_date
+from quitledger.policy import DateError, parse_date, parse_month
 from quitledger.policy.problem import Problem, Refused
 
 WORDS = {"是": True, "否": False, "Y": True, "N": False, "1": True, "0": False}
+YES_NO = {"yes": "是", "no": "否"}
+_TITLES_WITHIN = 10  # lines at the top of a file, of which one holds the titles; notes may stand above it
+_LONGEST_NUMBER = 9  # digits
 
 
 class Unreadable(ValueError):
@@ -23,7 +29,8 @@ class Unreadable(ValueError):
 class Column:
     """A column of a list: its title in the file, the value's name in the row, and how a cell is read.
 
-    `read` is given the trimmed text, never an empty one, and raises Unreadable or DateError.
+    `read` is given the trimmed text, never an empty one, and raises Unreadable or DateError. How the column is typed
+    into a form: `hint`, `choices` (word → label), `width` (s, m, l) or `grow`; `secret`: not shown again.
     """
 
     title: str
@@ -31,6 +38,11 @@ class Column:
     read: Callable[[str], object]
     optional: bool = False
     empty: object = None  # the value of an empty optional cell
+    hint: str = ""
+    choices: Mapping[str, str] | None = None
+    width: str = ""
+    grow: bool = False
+    secret: bool = False
 
 
 def text(longest: int) -> Callable[[str], str]:
@@ -53,9 +65,29 @@ def code(cell: str) -> str:
     return cell
 
 
+def parent_code(cell: str) -> str:
+    """Reads the code of a parent, or the sign that there is none any longer."""
+    return cell if cell == "-" else code(cell)
+
+
 def day(cell: str) -> date:
     """Reads a date in ROC or ISO form."""
     return parse_date(cell)
+
+
+def year(cell: str) -> int:
+    """Reads a year, ROC or of four digits; its number is that of the common era."""
+    try:
+        return parse_month(f"{cell}-01" if len(cell) == len("2025") else f"{cell}/01").year
+    except DateError:
+        raise Unreadable("應為民國年，例：114。") from None
+
+
+def whole_number(cell: str) -> int:
+    """Reads a number of things."""
+    if not (cell.isascii() and cell.isdigit() and len(cell) <= _LONGEST_NUMBER):
+        raise Unreadable("應為整數。")
+    return int(cell)
 
 
 def yes_or_no(cell: str) -> bool:
@@ -77,85 +109,191 @@ def one_of(labels: Mapping[str, str]) -> Callable[[str], str]:
     return read
 
 
+# --- Files -----------------------------------------------------------------------------------------------------------
+
+Cells = dict[str, str]  # title → text
+
+
+def read_table(content: bytes, columns: Sequence[Column]) -> list[tuple[int, Cells]]:
+    """The rows of a CSV (UTF-8 or Big5) or XLSX file with their lines, counted from 1. Empty lines are left out.
+
+    The titles stand in one of the first lines; notes may stand above them. Raises Refused where the file cannot be
+    read or lacks a column.
+    """
+    lines = list(_xlsx(content) if is_zipfile(BytesIO(content)) else _csv(content))
+    needed = [column.title for column in columns if not column.optional]
+    head = next((n for n, cells in enumerate(lines[:_TITLES_WITHIN]) if set(needed) <= set(cells)), None)
+    if head is None:
+        best = max(lines[:_TITLES_WITHIN], key=lambda cells: len(set(needed) & set(cells)), default=[])
+        missing = [title for title in needed if title not in best]
+        raise Refused([Problem("column-missing", f"檔案缺少欄位：{'、'.join(missing)}。請對照範例檔。", missing[0])])
+    titles = lines[head]
+    twice = sorted({title for title in titles if title and titles.count(title) > 1})
+    if twice:
+        raise Refused([Problem("column-twice", f"欄位重複：{'、'.join(twice)}。請只留一欄。", twice[0])])
+    rows = enumerate(lines[head + 1 :], start=head + 2)
+    return [(line, dict(zip(titles, cells, strict=False))) for line, cells in rows if any(cells)]
+
+
+def _csv(content: bytes) -> Iterator[list[str]]:
+    reader = csv.reader(StringIO(_decoded(content), newline=""))
+    try:
+        for cells in reader:
+            yield [_unguarded(cell.strip()) for cell in cells]
+    except csv.Error:
+        raise _unreadable(f"第 {reader.line_num} 行起無法讀取。請另存成 CSV 或 XLSX 再試一次。") from None
+
+
+def _decoded(content: bytes) -> str:
+    for encoding in ("utf-8-sig", "cp950"):
+        try:
+            return content.decode(encoding)
+        except UnicodeDecodeError:
+            continue
+    raise _unreadable("檔案不是 UTF-8 也不是 Big5 的文字。請另存成 CSV（UTF-8）或 XLSX。")
+
+
+def _xlsx(content: bytes) -> Iterator[list[str]]:
+    """The first sheet. A formula is read as the value that the spreadsheet program last worked out."""
+    try:
+        sheet = load_workbook(BytesIO(content)).get_sheet_by_index(0).to_python(skip_empty_area=False)
+    except (CalamineError, IndexError, ValueError):
+        raise _unreadable("試算表無法讀取。請用試算表程式開啟後另存成 XLSX 再試一次。") from None
+    return ([_text(cell) for cell in cells] for cells in sheet)
+
+
+def _text(cell: object) -> str:
+    """A cell as it would be typed."""
+    if isinstance(cell, bool):
+        return "是" if cell else "否"
+    if isinstance(cell, float):
+        return str(int(cell)) if cell.is_integer() else str(cell)
+    if isinstance(cell, datetime):
+        return cell.date().isoformat()
+    return _unguarded(str(cell).strip())
+
+
+def _unguarded(cell: str) -> str:
+    """Without the sign that our downloads put before what a spreadsheet program would take for a formula."""
+    return cell[1:] if len(cell) > 1 and cell[0] == "'" and cell[1] in "=+-@" else cell
+
+
+def _unreadable(message: str) -> Refused:
+    return Refused([Problem("file-unreadable", message)])
+
+
+# --- Rows ------------------------------------------------------------------------------------------------------------
+
+NEW, CHANGED, SAME = "new", "changed", "same"
+OUTCOMES = {NEW: "新增", CHANGED: "修改", SAME: "相同"}
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """A record as it now is, and what that took: NEW, CHANGED or SAME."""
+
+    record: Any
+    did: str
+
+
+class Writer(Protocol):
+    """A service that writes one row: as a new record, as a change of the one it finds, or of the one that is given."""
+
+    def __call__(self, row: Any, /, *, by: Actor, of: Any = None) -> Recorded: ...
+
+
+@dataclass(frozen=True)
+class RowOutcome:
+    """What became of one row, or would: its line, its cells, what was done, or all its problems."""
+
+    line: int
+    cells: Cells
+    did: str = ""
+    problems: tuple[Problem, ...] = ()
+
+    @property
+    def label(self) -> str:
+        """What was done, in Chinese."""
+        return OUTCOMES.get(self.did, "有錯")
+
+
 @dataclass
 class ImportReport:
-    """What an import did: rows recorded, and for each bad row its line in the file and its problems."""
+    """What an import did, or would do, row by row."""
 
-    recorded: int = 0
-    refused: list[tuple[int, list[Problem]]] = field(default_factory=list)
+    rows: list[RowOutcome] = field(default_factory=list)
+    kept: bool = False  # whether the good rows were recorded
+
+    @property
+    def recorded(self) -> int:
+        """Rows that were recorded, those that said what was known among them."""
+        return sum(not row.problems for row in self.rows) if self.kept else 0
+
+    @property
+    def refused(self) -> list[tuple[int, list[Problem]]]:
+        """For each bad row its line and its problems."""
+        return [(row.line, list(row.problems)) for row in self.rows if row.problems]
+
+    def count(self, did: str) -> int:
+        """Good rows of which this was done."""
+        return sum(row.did == did for row in self.rows)
 
 
 def import_rows(
-    file: TextIO,
+    rows: Sequence[tuple[int, Cells]],
     columns: Sequence[Column],
     make: Callable[..., Any],
-    record: Callable[..., object],
+    record: Writer,
     *,
     good_rows_only: bool,
+    trial: bool = False,
     by: Actor,
 ) -> ImportReport:
-    """Record every row of a CSV file with a line of titles: all of them or, where chosen, the good ones only.
+    """Record every row of a file (read_table): all of them or, where chosen, the good ones only. `trial`: none, and tell.
 
-    `make` builds a row from the values by name; `record(row, by=…)` is the service that writes it. Raises Refused where
-    the file as a whole cannot be read.
+    `make` builds a row from the values by name; `record(row, by=…)` is the service that writes it.
     """
     report = ImportReport()
-    rows = []
-    for line, cells in _lines(file, columns):
-        values, problems = _read(cells, columns)
-        if problems:
-            report.refused.append((line, problems))
-        else:
-            rows.append((line, make(**values)))
     with transaction.atomic():
-        for line, row in rows:
-            try:
-                with transaction.atomic():
-                    record(row, by=by)
-                report.recorded += 1
-            except Refused as refused:
-                report.refused.append((line, refused.problems))
-            except (DataError, IntegrityError) as error:
-                report.refused.append((line, [_conflict(error)]))
-        if report.refused and not good_rows_only:
+        for line, cells in rows:
+            values, problems = read_cells(cells, columns)
+            did = ""
+            if not problems:
+                recorded, problems = attempt(record, make(**values), by=by)
+                did = recorded.did if recorded else ""
+            report.rows.append(RowOutcome(line, cells, did, tuple(problems)))
+        report.kept = not trial and (good_rows_only or not report.refused)
+        if not report.kept:
             transaction.set_rollback(True)
-            report.recorded = 0
-    report.refused.sort(key=lambda refused: refused[0])
     return report
 
 
-def _lines(file: TextIO, columns: Sequence[Column]) -> Iterable[tuple[int, Mapping[str, str | None]]]:
-    reader = csv.DictReader(file)
+def attempt(record: Writer, row: Any, *, by: Actor, of: Any = None) -> tuple[Recorded | None, list[Problem]]:
+    """Record one row; what the rules or the database refuse leaves no trace and is answered as problems."""
     try:
-        titles = [(title or "").strip() for title in reader.fieldnames or []]
-        reader.fieldnames = titles
-        missing = [column.title for column in columns if not column.optional and column.title not in titles]
-        if missing:
-            raise Refused(
-                [Problem("column-missing", f"檔案缺少欄位：{'、'.join(missing)}。請對照範例檔。", missing[0])]
-            )
-        for cells in reader:
-            yield reader.line_num, cells
-    except csv.Error:
-        line = reader.line_num
-        raise Refused([Problem("file-unreadable", f"第 {line} 行起無法讀取。請另存成 CSV 再試一次。")]) from None
+        with transaction.atomic():
+            return record(row, by=by, of=of), []
+    except Refused as refused:
+        return None, refused.problems
+    except (DataError, IntegrityError) as error:
+        return None, [_conflict(error)]
 
 
-def _read(cells: Mapping[str, str | None], columns: Sequence[Column]) -> tuple[dict[str, object], list[Problem]]:
+def read_cells(cells: Mapping[str, str], columns: Sequence[Column]) -> tuple[dict[str, object], list[Problem]]:
     """One row's values by name, and its problems."""
     values: dict[str, object] = {}
     problems: list[Problem] = []
     for column in columns:
-        cell = (cells.get(column.title) or "").strip()
+        cell = cells.get(column.title, "").strip()
         if not cell:
             values[column.name] = column.empty
             if not column.optional:
-                problems.append(Problem("value-missing", f"「{column.title}」沒有填。", column.title))
+                problems.append(Problem("value-missing", f"「{column.title}」沒有填。", column.name))
             continue
         try:
             values[column.name] = column.read(cell)
         except (Unreadable, DateError) as fault:
-            problems.append(Problem("value-unreadable", f"「{column.title}」{fault}", column.title))
+            problems.append(Problem("value-unreadable", f"「{column.title}」{fault}", column.name))
     return values, problems
 
 
@@ -164,7 +302,7 @@ def _conflict(error: DataError | IntegrityError) -> Problem:
     diagnosis = getattr(error.__cause__, "diag", None)
     constraint = (diagnosis and diagnosis.constraint_name) or ""
     if constraint.endswith("_period"):
-        return Problem("period-reversed", "迄日早於起日。")
+        return Problem("period-reversed", "迄日早於起日。", "ends_on")
     if constraint.endswith("_one_a_day"):
-        return Problem("period-overlaps", "期間與已登錄的另一段期間重疊。")
+        return Problem("period-overlaps", "期間與已登錄的另一段期間重疊。", "starts_on")
     return Problem("row-conflicts", f"與已登錄的資料衝突（{constraint or type(error).__name__}）。")

@@ -38,6 +38,24 @@ class Profession(models.TextChoices):
     COUNSELLOR = "counsellor", "衛教師"
 
 
+class Change(models.TextChoices):
+    """變更事由: why an institution is called otherwise, or stands elsewhere, from a day on."""
+
+    CODE = "code", "換發代碼"
+    TAKE_OVER = "take_over", "承接"
+    NAME = "name", "更名"
+    MOVE = "move", "遷址"
+    TIER = "tier", "改制"
+    OTHER = "other", "其他"
+
+
+class QuotaKind(models.TextChoices):
+    """The services that a quota counts (visits.models.ServiceKind)."""
+
+    MEDICATION = "medication", "用藥"
+    COUNSELLING = "counselling", "衛教"
+
+
 def period() -> Func:
     """The days from starts_on to ends_on, both included, as a PostgreSQL range."""
     return Func(F("starts_on"), F("ends_on"), Value("[]"), function="daterange", output_field=DateRangeField())
@@ -84,6 +102,7 @@ class InstitutionDetails(models.Model):
     tier = models.CharField("層級別", max_length=20, choices=Tier.choices)
     county = models.CharField("縣市", max_length=10)
     address = models.CharField("地址", max_length=200, blank=True)
+    change = models.CharField("變更事由", max_length=20, choices=Change.choices, blank=True, db_default="")
 
     objects = DatedQuerySet.as_manager()
 
@@ -94,6 +113,7 @@ class InstitutionDetails(models.Model):
             ends_after_start("institutions_details_period"),
             models.CheckConstraint(name="institutions_details_code", condition=Q(code__regex=r"^[0-9]{10}$")),
             models.CheckConstraint(name="institutions_details_tier", condition=Q(tier__in=Tier.values)),
+            models.CheckConstraint(name="institutions_details_change", condition=Q(change__in=["", *Change.values])),
         ]
         indexes = [models.Index(fields=["county"])]
 
@@ -165,6 +185,21 @@ class Certificate(models.Model):
     class Meta:
         constraints = [
             models.UniqueConstraint(name="institutions_certificate_once", fields=["staff", "kind", "ends_on"])
+        ]
+
+
+class Quota(models.Model):
+    """人次上限: how many visits with a service an institution may have in a calendar year. Exceeding it is a warning."""
+
+    institution = models.ForeignKey(Institution, models.PROTECT, related_name="quotas")
+    year = models.PositiveSmallIntegerField("年度")
+    kind = models.CharField("服務", max_length=12, choices=QuotaKind.choices)
+    visits = models.PositiveIntegerField("人次上限", null=True, blank=True)  # null: no limit
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(name="institutions_quota_once", fields=["institution", "year", "kind"]),
+            models.CheckConstraint(name="institutions_quota_kind", condition=Q(kind__in=QuotaKind.values)),
         ]
 
 

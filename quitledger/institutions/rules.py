@@ -1,5 +1,6 @@
-"""What may be done to accounts and their places at an institution. Pure: values in, every problem out."""
+"""What the desk's lists must hold, and what may be done to accounts and their places. Pure: values in, every problem out."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
 
@@ -108,3 +109,47 @@ def check_end(place: Place, *, ends_on: date | None, by_desk: bool) -> list[Prob
 def _last_supervisor(field: str) -> Problem:
     words = f"這是本機構唯一的業務主管。請先邀請或指定另一位業務主管，或{DESK_FIRST}"
     return Problem("last-supervisor", words, field)
+
+
+# --- Periods ---------------------------------------------------------------------------------------------------------
+
+Period = tuple[date, date | None]  # first and last day, both included; None: until further notice
+
+
+def check_period(
+    starts_on: date, ends_on: date | None, others: Iterable[Period], *, field: str = "starts_on", what: str = "期間"
+) -> list[Problem]:
+    """A period that ends after it starts and overlaps none of `others`. Fields: `field`, ends_on."""
+    if ends_on is not None and ends_on < starts_on:
+        return [Problem("period-reversed", "迄日早於起日。", "ends_on")]
+    return [
+        Problem("period-overlaps", f"與 {_period_said(other)} 的{what}重疊。請先登錄那一段的迄日。", field)
+        for other in others
+        if (ends_on is None or other[0] <= ends_on) and (other[1] is None or other[1] >= starts_on)
+    ]
+
+
+def _period_said(period: Period) -> str:
+    first, last = period
+    return f"{format_roc(first)} 至 {format_roc(last)} " if last else f"{format_roc(first)} 起"
+
+
+def check_certificate(kind: str, starts_on: date | None, ends_on: date | None) -> list[Problem]:
+    """A certificate has a kind and a last day, which does not lie before the first. Fields: certificate, ends_on."""
+    if bool(kind) != bool(ends_on):
+        field, missing = ("certificate_ends_on", "證明到期日") if kind else ("certificate", "資格證明")
+        return [Problem("certificate-incomplete", f"「{missing}」沒有填，無法登錄資格證明。", field)]
+    if starts_on and ends_on and ends_on < starts_on:
+        return [Problem("period-reversed", "到期日早於發證日。", "ends_on")]
+    return []
+
+
+def check_parent(*, is_itself: bool, parent_is_branch: bool, has_branches: bool) -> list[Problem]:
+    """A branch's parent is another institution, and neither is both. Field: parent_code. (The database holds it, too.)"""
+    if is_itself:
+        return [Problem("parent-itself", "上級機構不能是自己。", "parent_code")]
+    if parent_is_branch:
+        return [Problem("parent-is-branch", "上級機構本身是分院；請填總院的代碼。", "parent_code")]
+    if has_branches:
+        return [Problem("parent-of-parent", "這個機構已有分院，不能再成為別的機構的分院。", "parent_code")]
+    return []

@@ -19,9 +19,10 @@ from quitledger.accounts.scope import scoped
 from quitledger.accounts.services import add_account
 from quitledger.audit import journal
 from quitledger.cases.services import record_baseline, register_case
+from quitledger.institutions.lists import InstitutionRow
 from quitledger.institutions.membership_services import add_membership
 from quitledger.institutions.models import Institution
-from quitledger.institutions.services import InstitutionRow, record_institution, record_staff
+from quitledger.institutions.services import record_institution, record_staff
 from quitledger.policy import TAIPEI
 from quitledger.visits.services import record_medicine, record_visits
 
@@ -78,9 +79,9 @@ def _load(persons: int, seed: int, tell: Callable[[str], None]) -> Loaded:
     for medicine in demo_story.medicines(today):
         record_medicine(medicine, by=SYSTEM)
     rows = demo_story.institutions(today)
-    institutions = {row.code: record_institution(row, by=SYSTEM) for row in rows}
+    institutions = {row.code: record_institution(row, by=SYSTEM).record.institution for row in rows}
     colleagues = {
-        code: [Colleague(record_staff(row, by=SYSTEM).uid, row) for row in staff]
+        code: [Colleague(record_staff(row, by=SYSTEM).record.staff.uid, row) for row in staff]
         for code, staff in demo_story.staff(rows, today, chance).items()
     }
     recorders = _accounts(institutions, today)

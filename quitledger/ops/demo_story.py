@@ -13,7 +13,7 @@ from uuid import UUID, uuid5
 from quitledger.accounts.permissions import Role
 from quitledger.cases.rules import FTND_ITEMS, age_on
 from quitledger.cases.services import BaselineEntry, Registration
-from quitledger.institutions.services import InstitutionRow, StaffRow
+from quitledger.institutions.lists import InstitutionRow, StaffRow
 from quitledger.policy import TAIPEI, policy_on
 from quitledger.policy.identity import IdentityKind, make_up
 from quitledger.visits.rules import COUNSELLING, MEDICATION, Counselling, Entry, Line, Medication, month_closes_at
@@ -114,12 +114,13 @@ def institutions(today: date) -> list[InstitutionRow]:
             county = COUNTIES[len(rows) % len(COUNTIES)]
             row = InstitutionRow(
                 code, f"示範{STEMS[number] if number else ''}{kind.name}", tier, county,
-                f"{county}示範路 {len(rows) + 1} 號", first_day(today), None,
+                f"{county}示範路 {len(rows) + 1} 號", first_day(today), first_day(today),
             )  # fmt: skip
             if (tier, number) == ("clinic", kind.count - 1):
                 row = replace(row, contract_ends_on=end_of_last_month(today))
             if (tier, number) == ("dental_clinic", kind.count - 1):
-                row = replace(row, contract_starts_on=today - timedelta(days=120))
+                joined = today - timedelta(days=120)
+                row = replace(row, starts_on=joined, contract_starts_on=joined)
             rows.append(row)
     return rows
 
@@ -148,7 +149,7 @@ def staff(rows: list[InstitutionRow], today: date, chance: random.Random) -> dic
                     make_up(serial, "S"),
                     name,
                     profession,
-                    row.contract_starts_on,
+                    row.starts_on,
                     ends_on,
                     profession != "counsellor",
                     True,
@@ -157,7 +158,7 @@ def staff(rows: list[InstitutionRow], today: date, chance: random.Random) -> dic
                 )
             )
     for one, other in zip(rows[1::3], rows[2::3], strict=False):
-        starts_on = max(one.contract_starts_on, other.contract_starts_on) + timedelta(days=31)
+        starts_on = max(one.starts_on, other.starts_on) + timedelta(days=31)
         also = replace(found[one.code][0], institution_code=other.code, starts_on=starts_on)
         found[other.code].append(replace(also, ends_on=other.contract_ends_on))
     return found
@@ -276,7 +277,7 @@ class Teller:
 
     def _a_year(self, someone: Someone) -> Story:
         story, chance = Story(), self.chance
-        begin = max(self.today - _PAST_YEAR, self.row.contract_starts_on)
+        begin = max(self.today - _PAST_YEAR, self.row.starts_on)
         if someone.stays and begin > self.today - _PAST_YEAR:
             return story  # known here, and helped elsewhere
         day = begin + timedelta(days=chance.randrange(*(someone.stays or (0, 330))))

@@ -1,7 +1,6 @@
 """Lists given to commands as files: their encoding, and the report of an import."""
 
-from io import StringIO
-from typing import IO, TextIO
+from typing import IO
 
 import click
 from django.utils.module_loading import import_string
@@ -10,7 +9,7 @@ from quitledger.accounts.actors import SYSTEM
 from quitledger.accounts.scope import scoped
 
 from .environment import prepare
-from .faults import Fault, sentences, told
+from .faults import sentences, told
 
 good_rows_only_option = click.option(
     "--good-rows-only",
@@ -21,29 +20,15 @@ good_rows_only_option = click.option(
 file_argument = click.argument("file", metavar="FILE", type=click.File("rb"))
 
 
-def text_of(file: IO[bytes]) -> TextIO:
-    """The text of a file in UTF-8 (with or without byte order mark) or Big5, as spreadsheets of Taiwan write it."""
-    content = file.read()
-    for encoding in ("utf-8-sig", "cp950"):
-        try:
-            return StringIO(content.decode(encoding), newline="")
-        except UnicodeDecodeError:
-            continue
-    raise Fault(
-        "檔案不是 UTF-8 也不是 Big5，請另存成 UTF-8 的 CSV。", "The file is neither UTF-8 nor Big5; save it as UTF-8."
-    )
-
-
 def import_list(file: IO[bytes], service: str, *, good_rows_only: bool) -> None:
     """Give a list to the importing service of that dotted name, as the owner role, and print its report.
 
     Exits with 1 where rows were refused.
     """
     with told():
-        text = text_of(file)
         prepare("owner")
         with scoped(SYSTEM):
-            report = import_string(service)(text, good_rows_only=good_rows_only, by=SYSTEM)
+            report = import_string(service)(file.read(), good_rows_only=good_rows_only, by=SYSTEM)
     for line, problems in report.refused:
         for sentence in sentences(problems):
             click.echo(f"第 {line} 行 line {line}：{sentence}")

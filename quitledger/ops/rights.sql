@@ -44,9 +44,14 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON procrastinate_jobs, procrastinate_events
 -- The journal: written and read, never changed. Who, when and where are the database's defaults: no right to name them.
 GRANT SELECT, INSERT (action, record_type, record_uids, record_version, fields, request_uid) ON audit_journal TO {app};
 
--- People and places.
-GRANT SELECT ON institutions_staffmember, institutions_staffcontract, institutions_certificate,
+-- People and places. The desk's lists are recorded and corrected, nothing is deleted.
+GRANT SELECT ON institutions_staffmember, institutions_staffcontract, institutions_certificate, institutions_quota,
   institutions_membership TO {app};
+GRANT INSERT, UPDATE ON institutions_institution, institutions_institutiondetails, institutions_contract,
+  institutions_staffmember, institutions_staffcontract, institutions_certificate, institutions_quota TO {app};
+GRANT SELECT ON institutions_institution_history, institutions_institutiondetails_history,
+  institutions_contract_history, institutions_staffmember_history, institutions_staffcontract_history,
+  institutions_certificate_history, institutions_quota_history TO {app};
 GRANT INSERT, UPDATE (role, staff_id, ends_on, closed_at, confirmed_at) ON institutions_membership TO {app};
 GRANT SELECT, UPDATE (changed_at) ON cases_person TO {app};   -- the right to lock; the policy refuses a change
 GRANT SELECT, INSERT, UPDATE ON cases_case, cases_baseline TO {app};
@@ -80,8 +85,7 @@ BEGIN
     'cases_case', 'cases_case_history', 'cases_baseline', 'cases_baseline_history',
     'visits_visit', 'visits_visit_history', 'visits_service', 'visits_service_history',
     'visits_medicationline', 'visits_medicationline_history',
-    'visits_servicemonth', 'visits_servicemonth_history', 'visits_course', 'visits_coursefinding',
-    'institutions_staffcontract'] LOOP
+    'visits_servicemonth', 'visits_servicemonth_history', 'visits_course', 'visits_coursefinding'] LOOP
     EXECUTE format('CREATE POLICY scope ON %I USING (CASE WHEN (SELECT current_scope()) = 0 THEN true
       ELSE institution_id = (SELECT current_scope()) END) WITH CHECK (institution_id = (SELECT current_scope()))', t);
   END LOOP;
@@ -103,12 +107,31 @@ CREATE POLICY scope ON cases_person USING ((SELECT current_scope()) = 0 OR EXIST
   WITH CHECK (false);
 
 -- Staff are seen where they have or had a contract; so are their certificates.
-CREATE POLICY scope ON institutions_staffmember USING ((SELECT current_scope()) = 0 OR EXISTS (
+CREATE POLICY see ON institutions_staffmember FOR SELECT USING ((SELECT current_scope()) = 0 OR EXISTS (
   SELECT FROM institutions_staffcontract s WHERE s.staff_id = institutions_staffmember.id
     AND s.institution_id = (SELECT current_scope())));
-CREATE POLICY scope ON institutions_certificate USING ((SELECT current_scope()) = 0 OR EXISTS (
+CREATE POLICY see ON institutions_certificate FOR SELECT USING ((SELECT current_scope()) = 0 OR EXISTS (
   SELECT FROM institutions_staffcontract s WHERE s.staff_id = institutions_certificate.staff_id
     AND s.institution_id = (SELECT current_scope())));
+
+-- The desk's lists: written by the desk alone, as is what they said before. Institutions and their contracts are public.
+DO $$
+DECLARE t text;
+BEGIN
+  FOREACH t IN ARRAY ARRAY['institutions_institution', 'institutions_institutiondetails', 'institutions_contract'] LOOP
+    EXECUTE format('CREATE POLICY see ON %I FOR SELECT USING (true)', t);
+  END LOOP;
+  FOREACH t IN ARRAY ARRAY['institutions_staffcontract', 'institutions_quota'] LOOP
+    EXECUTE format('CREATE POLICY see ON %I FOR SELECT USING (CASE WHEN (SELECT current_scope()) = 0 THEN true
+      ELSE institution_id = (SELECT current_scope()) END)', t);
+  END LOOP;
+  FOREACH t IN ARRAY ARRAY['institutions_institution', 'institutions_institutiondetails', 'institutions_contract',
+      'institutions_staffmember', 'institutions_staffcontract', 'institutions_certificate', 'institutions_quota'] LOOP
+    EXECUTE format('CREATE POLICY record ON %I FOR INSERT WITH CHECK (current_scope() = 0)', t);
+    EXECUTE format('CREATE POLICY correct ON %I FOR UPDATE USING ((SELECT current_scope()) = 0)', t);
+    EXECUTE format('CREATE POLICY see ON %I USING ((SELECT current_scope()) = 0)', t || '_history');
+  END LOOP;
+END $$;
 
 -- Memberships: the institution's, and one's own wherever they are (the switch in the header). Given, changed and ended
 -- by the institution or the desk.
@@ -131,12 +154,13 @@ CREATE POLICY see ON visits_windowextension FOR SELECT USING (true);
 CREATE POLICY give ON visits_windowextension FOR INSERT
   WITH CHECK (current_scope() = 0 AND decided_by_id = current_account());
 
--- Without a scope every one of these tables is an error, an empty one too.
+-- Without a scope every one of these tables is an error, an empty one too; but what is public may be read.
 DO $$
 DECLARE t regclass;
 BEGIN
   FOR t IN SELECT DISTINCT polrelid FROM pg_policy LOOP
     EXECUTE format('ALTER TABLE %s ENABLE ROW LEVEL SECURITY', t);
+    CONTINUE WHEN t::text IN ('institutions_institution', 'institutions_institutiondetails', 'institutions_contract');
     EXECUTE format('CREATE POLICY scoped ON %s AS RESTRICTIVE USING (scope_was_set())', t);
   END LOOP;
 END $$;

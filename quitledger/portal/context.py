@@ -54,6 +54,12 @@ _MENU: list[tuple[str, Any, Permission | None, set[str]]] = [
     ("window_list", gettext_lazy("登錄期限"), Permission.VISIT_READ, {"window_extend"}),
     ("course_finding_list", gettext_lazy("療程次變動"), Permission.COURSE_REVIEW, set()),
     (
+        "register_index",
+        gettext_lazy("名冊"),
+        Permission.REGISTER_READ,
+        {"register_list", "register_show", "register_record", "register_change", "register_import", "finding_list"},
+    ),
+    (
         "person_list",
         gettext_lazy("人員與帳號"),
         Permission.ACCOUNT_READ,

@@ -13,10 +13,24 @@ from . import (
     places,
     policies,
     query,
+    registers,
     sign_in,
     visits,
     windows,
 )
+from .register_lists import REGISTERS
+
+
+class RegisterName:
+    """The desk's lists."""
+
+    regex = "|".join(REGISTERS)
+
+    def to_python(self, value: str) -> str:
+        return value
+
+    def to_url(self, value: str) -> str:
+        return value
 
 
 class FileFormat:
@@ -32,6 +46,7 @@ class FileFormat:
 
 
 register_converter(FileFormat, "format")
+register_converter(RegisterName, "register")
 
 urlpatterns = [
     path("", home.home, name="home"),
@@ -62,6 +77,16 @@ urlpatterns = [
     path("invitation", invitations.account_accept, name="account_accept"),
     path("notices", invitations.account_notices, name="account_notices"),
     path("course-findings", courses.course_finding_list, name="course_finding_list"),
+    path("registers", registers.register_index, name="register_index"),
+    path("registers/findings", registers.finding_list, name="finding_list"),
+    path("registers/findings.<format:file_format>", registers.finding_download, name="finding_download"),
+    path("registers/<register:register>", registers.register_list, name="register_list"),
+    path("registers/<register:register>.<format:file_format>", registers.register_download, name="register_download"),
+    path("registers/<register:register>/new", registers.register_record, name="register_record"),
+    path("registers/<register:register>/import", registers.register_import, name="register_import"),
+    path("registers/<register:register>/empty.csv", registers.register_sample, name="register_sample"),
+    path("registers/<register:register>/<int:pk>", registers.register_show, name="register_show"),
+    path("registers/<register:register>/<int:pk>/change", registers.register_change, name="register_change"),
     path("windows", windows.window_list, name="window_list"),
     path("windows/new", windows.window_extend, name="window_extend"),
     path("policies", policies.policy_list, name="policy_list"),

@@ -16,6 +16,7 @@ from quitledger.cases.models import Case
 from quitledger.cases.rules import age_on
 from quitledger.institutions.queries import own_contract
 from quitledger.policy import PolicyGap, format_roc, policy_on
+from quitledger.visits.findings import quotas_reached
 from quitledger.visits.history import versions_of
 from quitledger.visits.models import Draft
 from quitledger.visits.queries import (
@@ -157,7 +158,7 @@ def _page(
         "visits": visits, "eligibility": eligibility, "standings": standings, "weeks_per_visit": weeks,
         "closes_at": closes_at(case.institution_id, day), "month": month_of(day),
         "extended": extension_reason(case.institution_id, day), "can_add_line": len(lines.forms) < MOST_LINES,
-        "draft": draft,
+        "draft": draft, "quotas": quotas_reached(case.institution_id, day.year),
     }  # fmt: skip
     return render(request, "visits/record.html", context, status=status)
 

@@ -3,9 +3,9 @@
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
-from typing import TextIO
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime, time, timedelta
+from typing import Any
 
 from django.core.exceptions import PermissionDenied
 from django.db import connection, transaction
@@ -18,9 +18,10 @@ from quitledger.audit import journal
 from quitledger.audit.database import ProgrammeNow
 from quitledger.cases.models import Case
 from quitledger.institutions import imports
-from quitledger.institutions.imports import Column, ImportReport
+from quitledger.institutions.imports import CHANGED, NEW, SAME, Column, ImportReport, Recorded
 from quitledger.institutions.models import Membership
-from quitledger.policy import PolicyGap, policy_on
+from quitledger.institutions.services import institution_by_code
+from quitledger.policy import TAIPEI, PolicyGap, parse_month, parse_time, policy_on
 from quitledger.policy.problem import Problem, Refused
 
 from . import rules
@@ -344,27 +345,33 @@ MEDICINE_COLUMNS = (
 )
 
 
-def record_medicine(row: MedicineRow, *, by: Actor) -> Medicine:
+def record_medicine(row: MedicineRow, *, by: Actor, of: Medicine | None = None) -> Recorded:
     """Record a medicine of the agency's list, or bring a known one up to it. Run as the owner role (commands)."""
     by.require(Permission.MEDICINE_IMPORT)
     values = vars(row)
-    medicine = Medicine.objects.filter(code=row.code).first() or Medicine(code=row.code)
-    changed = [name for name, value in values.items() if medicine.pk is None or getattr(medicine, name) != value]
+    known = of or Medicine.objects.filter(code=row.code).first()
+    medicine = known or Medicine(code=row.code)
+    changed = [name for name, value in values.items() if known is None or getattr(medicine, name) != value]
     if not changed:
-        return medicine
+        return Recorded(medicine, SAME)
     with transaction.atomic():
         for name in changed:
             setattr(medicine, name, values[name])
         medicine.save()
         journal.record("medicine.record", record_type="medicine", fields=changed)
-    return medicine
+    return Recorded(medicine, CHANGED if known else NEW)
 
 
-def import_medicines(file: TextIO, *, good_rows_only: bool, by: Actor) -> ImportReport:
-    """Import medicines from CSV (columns MEDICINE_COLUMNS): all or, where chosen, the good rows only."""
+def import_medicines(content: bytes, *, good_rows_only: bool, by: Actor) -> ImportReport:
+    """Import medicines from a file (columns MEDICINE_COLUMNS): all or, where chosen, the good rows only."""
     by.require(Permission.MEDICINE_IMPORT)
     return imports.import_rows(
-        file, MEDICINE_COLUMNS, MedicineRow, record_medicine, good_rows_only=good_rows_only, by=by
+        imports.read_table(content, MEDICINE_COLUMNS),
+        MEDICINE_COLUMNS,
+        MedicineRow,
+        record_medicine,
+        good_rows_only=good_rows_only,
+        by=by,
     )
 
 
@@ -436,6 +443,67 @@ def extend_window(
             fields=["month", "reach", "closes_at", "reason"],
         )
     return extension
+
+
+@dataclass(frozen=True)
+class ExtensionRow:
+    """An extension as a line of a list: the last day (and time) instead of the first moment refused."""
+
+    month: date
+    reach: str
+    county: str
+    institution_code: str
+    last_day: date
+    last_time: time | None
+    reason: str
+
+    @property
+    def closes_at(self) -> datetime:
+        """The first moment refused; without a time the end of the last day."""
+        if self.last_time is not None:
+            return datetime.combine(self.last_day, self.last_time, TAIPEI)
+        return datetime.combine(self.last_day + timedelta(days=1), time(), TAIPEI)
+
+
+EXTENSION_COLUMNS = (
+    Column("就醫月份", "month", parse_month, hint="例：114/3", width="m"),
+    Column("適用對象", "reach", imports.one_of(dict(WindowExtension.Reach.choices)),
+           choices=dict(WindowExtension.Reach.choices)),
+    Column("縣市", "county", imports.text(10), optional=True, empty="", hint="適用縣市時才填", width="m"),
+    Column("機構代碼", "institution_code", imports.code, optional=True, empty="", hint="適用單一機構時才填", width="m"),
+    Column("延長至", "last_day", imports.day, hint="例：114/4/25", width="m"),
+    Column("時間", "last_time", parse_time, optional=True, hint="不填就是當日 24:00", width="m"),
+    Column("事由", "reason", imports.text(rules.REASON_LENGTH), hint="例：系統中斷、颱風停班", grow=True),
+)  # fmt: skip
+
+
+def record_extension(row: ExtensionRow, *, by: Actor, of: None = None) -> Recorded:
+    """Extend a window by a row of a list; an extension that says the same is known already. Raises as extend_window.
+
+    An extension is never changed (`of`): a further one is given.
+    """
+    by.require(Permission.WINDOW_EXTEND)
+    institution = institution_by_code(row.institution_code, row.month) if row.institution_code else None
+    if row.institution_code and institution is None:
+        raise Refused(
+            [Problem("institution-unknown", "找不到這個代碼的機構，請確認 10 位數代碼。", "institution_code")]
+        )
+    values: dict[str, Any] = {
+        "month": row.month, "reach": row.reach, "closes_at": row.closes_at,
+        "county": row.county if row.reach == WindowExtension.Reach.COUNTY else "",
+        "institution_id": institution.pk if institution and row.reach == WindowExtension.Reach.INSTITUTION else None,
+    }  # fmt: skip
+    known = WindowExtension.objects.filter(**values).first()
+    if known is not None:
+        return Recorded(known, SAME)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT programme_now()")
+        moment = cursor.fetchone()[0]
+    try:
+        return Recorded(extend_window(**values, reason=row.reason, moment=moment, by=by), NEW)
+    except Refused as refused:
+        named = {"closes_at": "last_day", "institution": "institution_code"}
+        raise Refused([replace(one, field=named.get(one.field or "", one.field)) for one in refused.problems]) from None
 
 
 def _closes_at(month: date, institution_id: int | None, county: str) -> datetime | None:

@@ -22,12 +22,13 @@ pytestmark = pytest.mark.engine
 FOLLOWED = (
     "visits_medicationline", "visits_service", "visits_visit", "visits_servicemonth", "cases_baseline", "cases_case",
     "cases_person", "institutions_certificate", "institutions_staffcontract", "institutions_staffmember",
-    "institutions_membership", "institutions_contract", "institutions_institutiondetails", "accounts_user",
+    "institutions_membership", "institutions_quota", "institutions_contract", "institutions_institutiondetails",
+    "institutions_institution", "accounts_user",
 )  # fmt: skip
 # Rows of passing or unchanging things: public lists, the calendar, extensions and the journal (append-only themselves),
 # what libraries keep.
 NOT_FOLLOWED = {
-    "visits_medicine", "visits_month", "visits_windowextension", "institutions_institution",
+    "visits_medicine", "visits_month", "visits_windowextension",
     "visits_course",  # computed from what is followed
     "visits_coursefinding",  # written once
     "visits_draft",  # no record
@@ -46,6 +47,10 @@ def lived_in(db: Any) -> Iterator[psycopg.Connection]:
         owner.execute(
             "INSERT INTO institutions_certificate (staff_id, kind, number, ends_on)"
             " SELECT id, 'test', '', '2025-12-31' FROM institutions_staffmember"
+        )
+        owner.execute(
+            "INSERT INTO institutions_quota (institution_id, year, kind, visits)"
+            " SELECT id, 2025, 'medication', 1 FROM institutions_institution"
         )
         owner.execute("SET CONSTRAINTS ALL IMMEDIATE")  # as a commit would
         owner.execute("SET CONSTRAINTS ALL DEFERRED")

@@ -1,6 +1,5 @@
 """The lists of contracted institutions and staff, as the owner's commands import them: one fault a file."""
 
-import io
 from datetime import date
 from typing import Any
 
@@ -12,13 +11,9 @@ from django.db import connection
 from quitledger.accounts.actors import SYSTEM
 from quitledger.accounts.scope import scoped
 from quitledger.institutions.imports import ImportReport
+from quitledger.institutions.lists import INSTITUTION_COLUMNS, STAFF_COLUMNS
 from quitledger.institutions.models import Certificate, Contract, InstitutionDetails, StaffContract, StaffMember
-from quitledger.institutions.services import (
-    INSTITUTION_COLUMNS,
-    STAFF_COLUMNS,
-    import_institutions,
-    import_staff,
-)
+from quitledger.institutions.services import import_institutions, import_staff
 from quitledger.policy.identity import make_up
 from quitledger.policy.problem import Refused
 
@@ -27,7 +22,7 @@ from ..conftest import connect_django
 
 INSTITUTION = {
     "醫事機構代碼": "9900000100", "機構名稱": "示範新診所", "層級別": "西醫診所", "縣市": "臺中市", "地址": "示範路 9 號",
-    "合約起日": "114/1/1", "合約迄日": "",
+    "起日": "114/1/1", "合約起日": "114/1/1", "合約迄日": "",
 }  # fmt: skip
 STAFF = {
     "醫事機構代碼": world.CLINIC, "身分證字號": make_up(300, "S"), "姓名": "示範申", "職類": "衛教師", "合約起日": "1140101",
@@ -44,10 +39,10 @@ def as_owner(committed: Any) -> psycopg.Connection:
         connection.set_rollback(True)
 
 
-def csv_of(*rows: dict[str, str]) -> io.StringIO:
+def csv_of(*rows: dict[str, str]) -> bytes:
     """A file with these rows; the titles are those of the first."""
     lines = [",".join(rows[0])] + [",".join(row.get(title, "") for title in rows[0]) for row in rows]
-    return io.StringIO("\r\n".join(lines) + "\r\n")
+    return ("\r\n".join(lines) + "\r\n").encode()
 
 
 def institutions(*rows: dict[str, str], good_rows_only: bool = False) -> ImportReport:
@@ -111,7 +106,7 @@ INSTITUTION_FAULTS = [
     ({"層級別": "診所"}, "value-unreadable"),
     ({"縣市": ""}, "value-missing"),
     ({"地址": "示\x00範"}, "value-unreadable"),
-    ({"合約起日": ""}, "value-missing"),
+    ({"起日": ""}, "value-missing"),
     ({"合約起日": "114/2/30"}, "value-unreadable"),
     ({"合約迄日": "明年"}, "value-unreadable"),
     ({"合約迄日": "113/12/31"}, "period-reversed"),
@@ -185,9 +180,9 @@ def test_a_missing_column_is_named(as_owner, columns, importing):
 
 def test_an_empty_file_and_a_file_of_titles_alone_are_told_apart(as_owner):
     with pytest.raises(Refused):
-        import_institutions(io.StringIO(""), good_rows_only=False, by=SYSTEM)
+        import_institutions(b"", good_rows_only=False, by=SYSTEM)
     titles = ",".join(INSTITUTION) + "\r\n"
-    report = import_institutions(io.StringIO(titles), good_rows_only=False, by=SYSTEM)
+    report = import_institutions(titles.encode(), good_rows_only=False, by=SYSTEM)
     assert (report.recorded, report.refused) == (0, [])
 
 
@@ -209,8 +204,8 @@ def test_what_was_imported_is_journaled_without_values(as_owner):
     assert "示範申" not in whole
 
 
-@pytest.mark.parametrize("username", ["recorder", "supervisor", "desk_supervisor", "analyst"])
-def test_only_the_administrator_imports(db, username):
+@pytest.mark.parametrize("username", ["recorder", "supervisor", "administrator", "analyst"])
+def test_only_the_desk_imports(db, username):
     actor = world.actor(username)
     for importing, row in ((import_institutions, INSTITUTION), (import_staff, STAFF)):
         with pytest.raises(PermissionDenied):

@@ -61,6 +61,7 @@ KNOWN = {
     "access_log_retention_years": 5,
     "one_time_code_days": 14,
     "account_unused_days": 90,
+    "certificate_notice_days": 90,
     "ftnd_scoring": {
         "first_cigarette": {"within_5": 3, "6_to_30": 2, "31_to_60": 1, "after_60": 0},
         "hard_to_refrain": {"yes": 1, "no": 0},
@@ -93,6 +94,7 @@ ASSUMED = {
     "followup_recording_window",
     "one_time_code_days",
     "account_unused_days",
+    "certificate_notice_days",
 }
 SELECTED_BY = {
     "recording_window_last_day": SelectingDay.SERVICE_MONTH,

@@ -20,6 +20,7 @@ CASE = {"uid": world.uid(f"case 示範甲 {world.CLINIC}")}
 VISIT = {"uid": world.uid("visit of the walk")}
 PASSKEY = {"pk": 1}
 PERSON = {"uid": world.uid(f"place of colleague {world.CLINIC}")}
+LIST, RECORD = {"register": "contracts"}, {"register": "contracts", "pk": 1}
 RULE = {"name": "visit_spacing_days"}
 
 CLINIC = {"recorder", "colleague", "supervisor"}
@@ -42,6 +43,7 @@ MAY: dict[Access | Permission, set[str]] = {
     Permission.VISIT_DOWNLOAD: CLINIC | STRANGER | DESK,
     Permission.WINDOW_EXTEND: {"desk_supervisor"},
     Permission.COURSE_REVIEW: DESK,
+    Permission.REGISTER_READ: DESK,
     Permission.ACCOUNT_READ: SUPERVISORS | DESK,
     Permission.ACCOUNT_INVITE: SUPERVISORS | DESK,
     Permission.ACCOUNT_CHANGE: SUPERVISORS | DESK,
@@ -68,6 +70,16 @@ TABLE: dict[str, tuple[Access | Permission, dict[str, Any], set[int], set[int]]]
     "visit_void": (Permission.VISIT_VOID, VISIT, {200}, {200, 422}),
     "visit_restore": (Permission.VISIT_RESTORE, VISIT, {200}, {200, 422}),
     "visit_download": (Permission.VISIT_DOWNLOAD, {"file_format": "json"}, {200}, {405}),
+    "register_index": (Permission.REGISTER_READ, {}, {200}, {405}),
+    "register_list": (Permission.REGISTER_READ, LIST, {200}, {405}),
+    "register_download": (Permission.REGISTER_READ, {**LIST, "file_format": "csv"}, {200}, {405}),
+    "register_record": (Permission.REGISTER_READ, LIST, {200}, {422}),
+    "register_import": (Permission.REGISTER_READ, LIST, {200}, {200}),
+    "register_sample": (Permission.REGISTER_READ, LIST, {200}, {405}),
+    "register_show": (Permission.REGISTER_READ, RECORD, {200}, {405}),
+    "register_change": (Permission.REGISTER_READ, RECORD, {200}, {422}),
+    "finding_list": (Permission.REGISTER_READ, {}, {200}, {405}),
+    "finding_download": (Permission.REGISTER_READ, {"file_format": "csv"}, {200}, {405}),
     "person_list": (Permission.ACCOUNT_READ, {}, {200}, {405}),
     "person_invite": (Permission.ACCOUNT_INVITE, {}, {200}, {200}),
     "person_show": (Permission.ACCOUNT_READ, PERSON, {200}, {405}),

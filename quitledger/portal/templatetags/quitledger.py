@@ -71,6 +71,16 @@ def moment(at: datetime | None) -> str:
 
 
 @register.filter
+def cell(value: object) -> str:
+    """A cell of a list: days and moments as they are shown, — for nothing."""
+    if value is None or value == "":
+        return "—"
+    if isinstance(value, datetime):
+        return moment(value)
+    return roc(value) if isinstance(value, date) else str(value)
+
+
+@register.filter
 def clock(at: datetime | None) -> str:
     """09:30 in Taipei."""
     return f"{at.astimezone(TAIPEI):%H:%M}" if at else ""
