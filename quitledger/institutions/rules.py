@@ -123,7 +123,7 @@ def check_period(
     if ends_on is not None and ends_on < starts_on:
         return [Problem("period-reversed", "迄日早於起日。", "ends_on")]
     return [
-        Problem("period-overlaps", f"與 {_period_said(other)} 的{what}重疊。請先登錄那一段的迄日。", field)
+        Problem("period-overlaps", f"與 {_period_said(other)}的{what}重疊。請先登錄那一段的迄日。", field)
         for other in others
         if (ends_on is None or other[0] <= ends_on) and (other[1] is None or other[1] >= starts_on)
     ]
