@@ -240,9 +240,15 @@ def lift_lockout(user: User, *, host: str, by: Actor) -> None:
         journal.record(Permission.ACCOUNT_UNLOCK, record_type="account", uids=[user.uid])
 
 
-def note_sign_in(user: User) -> None:
-    """Keep the moment of an account's last sign-in, by the programme clock: which accounts are unused follows from it."""
+def note_sign_in(user: User) -> bool:
+    """Keep the moment of an account's last sign-in, by the programme clock: which accounts are unused follows from it.
+
+    From here on the transaction runs on the account's behalf. Returns whether there are notices that it has not seen.
+    """
     User.objects.filter(pk=user.pk).update(last_login=ProgrammeNow())
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT set_config('quitledger.account', %s, true)", [str(user.pk)])
+    return user.notices.filter(seen_at=None).exists()
 
 
 def see_notices(user: User, *, moment: datetime, by: Actor) -> None:

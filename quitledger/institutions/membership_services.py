@@ -228,6 +228,7 @@ def place_of(membership: Membership, today: date, by: Actor) -> rules.Place:
 
 def _locked(membership: Membership, today: date, by: Actor) -> rules.Place:
     """place_of, while nobody else changes who works at the institution: of two last supervisors one stays."""
+    _require_scope(membership.institution, by)
     list(Membership.objects.select_for_update().filter(institution=membership.institution).order_by("pk").values("pk"))
     membership.refresh_from_db()
     return place_of(membership, today, by)

@@ -29,8 +29,7 @@ def _record(action: str, user: User | None, *fields: str) -> None:
 @receiver(user_logged_in)
 def signed_in(request: HttpRequest, user: User, **kwargs: Any) -> None:
     """Every step of the sign-in was passed."""
-    note_sign_in(user)
-    if user.notices.filter(seen_at=None).exists():
+    if note_sign_in(user):
         request.session[SESSION_NOTICES] = True
     _record("sign_in", user)
 

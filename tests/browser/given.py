@@ -7,23 +7,26 @@ from dataclasses import replace
 from datetime import date, datetime, timedelta
 from datetime import time as clock
 from decimal import Decimal
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from allauth.mfa.totp.internal.auth import TOTP, format_hotp_value, generate_totp_secret, hotp_value
 from django.db import connections
 
 from quitledger.accounts.actors import SYSTEM, Actor
-from quitledger.accounts.models import User
+from quitledger.accounts.models import Notice, User
 from quitledger.accounts.permissions import Role
 from quitledger.accounts.scope import scoped
 from quitledger.accounts.services import add_account
 from quitledger.cases.models import Case
 from quitledger.cases.services import BaselineEntry, Registration, record_baseline, register_case
-from quitledger.institutions.membership_services import add_membership
+from quitledger.institutions.lists import ContractRow, InstitutionRow, QuotaRow, StaffRow
+from quitledger.institutions.membership_services import add_membership, end_membership
+from quitledger.institutions.models import Membership
+from quitledger.institutions.services import record_contract, record_institution, record_quota, record_staff
 from quitledger.policy import TAIPEI
 from quitledger.policy.identity import make_up
 from quitledger.visits import rules
-from quitledger.visits.models import Visit
+from quitledger.visits.models import Draft, Visit
 from quitledger.visits.services import record_visits
 from tests import world
 from tests.conftest import connect_django
@@ -98,6 +101,78 @@ def an_account(site: Site, username: str, *, totp_secret: str = "") -> None:
         )
         if totp_secret:
             TOTP.activate(User.objects.get(pk=user.pk), totp_secret)
+
+
+def a_place(site: Site, username: str) -> UUID:
+    """The uid of somebody's place at the clinic."""
+    with the_owner(site):
+        return Membership.objects.get(user__username=username, institution=world.institution()).uid
+
+
+def a_draft(site: Site, username: str) -> None:
+    """A draft of somebody for a person's next visit."""
+    with the_owner(site):
+        account = User.objects.get(username=username)
+        Draft.objects.create(
+            institution=world.institution(), account=account, case=world.case(), contents={"note": ["未完"]}
+        )
+
+
+def who_left(site: Site, username: str) -> None:
+    """Somebody's last day was yesterday."""
+    place = a_place(site, username)
+    with the_owner(site):
+        end_membership(
+            Membership.objects.select_related("user", "institution").get(uid=place),
+            ends_on=world.TODAY - timedelta(days=1), moment=world.NOW, by=SYSTEM,
+        )  # fmt: skip
+
+
+def who_has_not_signed_in_for_long(site: Site, username: str) -> None:
+    """Somebody's account is older than three months and was never used."""
+    with site.database.owner() as connection:
+        connection.execute("UPDATE accounts_user SET created_at = '2024-01-01' WHERE username = %s", [username])
+
+
+def a_notice(site: Site, username: str) -> None:
+    """Somebody's password was reset by the supervisor."""
+    with the_owner(site):
+        told = {name: User.objects.get(username=name) for name in (username, "supervisor")}
+        Notice.objects.create(user=told[username], by=told["supervisor"], kind="password_reset")
+
+
+def lists_of_the_desk(site: Site) -> dict[str, str]:
+    """A hospital with a new code and a branch, a contract ended in retrospect, a certificate about to end, a quota."""
+    with the_owner(site):
+        hospital = InstitutionRow(
+            world.HOSPITAL, "示範承接醫院", "regional_hospital", "臺北市", "示範路 3 號", world.TODAY,
+            new_code="9900000046", change="take_over",
+        )  # fmt: skip
+        details = record_institution(hospital, by=SYSTEM).record
+        branch = InstitutionRow("9900000055", "示範分院", "clinic", "臺北市", "", world.TODAY, parent_code="9900000046")
+        record_institution(branch, by=SYSTEM)
+        contract = record_contract(
+            ContractRow("9900000055", date(2025, 1, 1), date(2025, 3, 31), "停業"), by=SYSTEM
+        ).record
+        staff = StaffRow(
+            "9900000055", make_up(901, "S"), "示範申", "counsellor", date(2025, 1, 1), None, False, True, "訓練證明",
+            world.TODAY + timedelta(days=30),
+        )  # fmt: skip
+        record_staff(staff, by=SYSTEM)
+        record_quota(QuotaRow(world.CLINIC, 2025, "counselling", 1), by=SYSTEM)
+    with site.database.owner() as connection:
+        # A course of another number, and a staff contract that was found to have begun later.
+        connection.execute(
+            "INSERT INTO visits_coursefinding (visit_id, institution_id, kind, before_year, before_no, after_year,"
+            " after_no, is_allowed) SELECT id, institution_id, 'counselling', 2025, 2, 2025, 3, false FROM visits_visit LIMIT 1"
+        )
+        connection.execute(
+            "UPDATE institutions_staffcontract SET starts_on = '2025-03-10' WHERE staff_id ="
+            " (SELECT id FROM institutions_staffmember WHERE name = '示範子')"
+        )
+    return {
+        "details": f"/registers/institutions/{details.pk}", "contract": f"/registers/contracts/{contract.pk}",
+    }  # fmt: skip
 
 
 def forgotten_attempts(site: Site) -> None:

@@ -13,6 +13,7 @@ from playwright.sync_api import Page
 from quitledger.policy import TAIPEI
 from quitledger.policy.identity import make_up
 from quitledger.portal import refusals
+from quitledger.portal.register_lists import REGISTERS
 from quitledger.visits.rules import Counselling, Line, Medication
 from quitledger.visits.services import extend_window
 from tests import world
@@ -211,8 +212,26 @@ def too_many_fields(page: Page, scene: Scene) -> None:
         }""")
 
 
+def file_looked_at(page: Page, scene: Scene) -> None:
+    """What a file with good and bad rows would do."""
+    goto(page, "/registers/contracts/import")
+    lines = [
+        "醫事機構代碼,合約起日,合約迄日,終止事由",
+        f"{world.HOSPITAL},114/3/1,,",
+        f"{world.CLINIC},114/1/1,,",
+        "12,,,",
+    ]
+    page.locator("main [name=file]").set_input_files({
+        "name": "list.csv", "mimeType": "text/csv", "buffer": "\r\n".join(lines).encode(),
+    })  # fmt: skip
+    page.get_by_role("button", name="檢查檔案").click()
+    page.wait_for_load_state()
+
+
 # --- The list ---------------------------------------------------------------------------------------------------------
 
+USERNAMES = (*sorted(world.ACCOUNTS, key=len, reverse=True), "with-none", "with-app", "with-both", "leaver", "drafter",
+             "slip.one", "wang.mei")  # fmt: skip
 WRONG_NUMBER = "A123456788"
 TOO_MUCH = {
     "visit_on": "114/4/1", "visit_time": "25:00", "services": ["medication", "counselling"],
@@ -294,8 +313,8 @@ SCREENS = [
     Screen("visit_restore", "not voided", "recorder", sent("{visit}/restore", "恢復就醫資料", reason="試"), 422,
            data=(LONG_NAME,)),
     Screen("visit_download", "refused", "recorder", at("/visits.csv?first=114/2/30"), 422),
-    Screen("course_finding_list", "desk officer", "desk_officer", at("/course-findings")),
-    Screen("course_finding_list", "beyond the year", "desk_supervisor", at("/course-findings?beyond=1")),
+    Screen("course_finding_list", "desk officer", "desk_officer", at("/course-findings"), data=(LONG_NAME,)),
+    Screen("course_finding_list", "beyond the year", "desk_supervisor", at("/course-findings?beyond=1"), data=(LONG_NAME,)),
     Screen("course_finding_list", "not allowed", "recorder", at("/course-findings"), 403),
     Screen("window_list", "institution", "recorder", at("/windows")),
     Screen("window_list", "desk supervisor", "desk_supervisor", at("/windows")),
@@ -305,6 +324,57 @@ SCREENS = [
     Screen("window_extend", "shorter", "desk_supervisor", sent("/windows/new", "延長登錄期限", month="114/3",
            last_day="114/3/1", reason="系統中斷"), 422),
     Screen("window_extend", "not allowed", "recorder", at("/windows/new"), 403),
+    Screen("person_list", "supervisor", "supervisor", at("/people"), data=USERNAMES),
+    Screen("person_list", "to confirm", "supervisor", at("/people"), data=USERNAMES),
+    Screen("person_list", "none found", "supervisor", at("/people?q=沒有這個人"), data=USERNAMES),
+    Screen("person_list", "desk", "desk_officer", at("/people"), data=USERNAMES),
+    Screen("person_list", "not allowed", "recorder", at("/people"), 403, data=USERNAMES),
+    Screen("person_invite", "empty", "supervisor", at("/people/new"), data=USERNAMES),
+    Screen("person_invite", "desk", "desk_officer", at("/people/new"), data=USERNAMES),
+    Screen("person_invite", "refused", "supervisor", sent("/people/new", "邀請", username="recorder", display_name="示範子"), 422, data=USERNAMES),
+    Screen("person_invite", "slip", "supervisor", sent("/people/new", "邀請", username="slip.one", display_name="示範新人"),
+           data=USERNAMES),
+    Screen("person_show", "recorder", "supervisor", at("{recorder}"), data=USERNAMES),
+    Screen("person_show", "left, with drafts", "supervisor", at("{leaver}"), data=USERNAMES),
+    Screen("person_show", "oneself", "supervisor", at("{supervisor}"), data=USERNAMES),
+    Screen("person_show", "desk", "desk_officer", at("{recorder}"), data=USERNAMES),
+    Screen("person_show", "somebody else", "stranger_supervisor", at("{recorder}"), 404, data=USERNAMES),
+    Screen("person_change", "filled", "supervisor", at("{recorder}/change"), data=USERNAMES),
+    Screen("person_change", "refused", "supervisor", sent("{recorder}/change", "修改", display_name=""), 422, data=USERNAMES),
+    Screen("person_password", "asked", "supervisor", at("{recorder}/password"), data=USERNAMES),
+    Screen("person_password", "refused", "supervisor", sent("{supervisor}/password", "重設並顯示單子"), 422, data=USERNAMES),
+    Screen("person_second_factor", "asked", "supervisor", at("{recorder}/second-factor"), data=USERNAMES),
+    Screen("person_second_factor", "nothing to remove", "supervisor", sent("{recorder}/second-factor", "重設第二道驗證"), data=USERNAMES),
+    Screen("person_end", "empty", "supervisor", at("{recorder}/end"), data=USERNAMES),
+    Screen("person_end", "with drafts", "supervisor", at("{drafter}/end"), data=USERNAMES),
+    Screen("person_end", "refused", "supervisor", sent("{recorder}/end", "登記", ends_on="100/1/1"), 422, data=USERNAMES),
+    Screen("person_drafts", "some", "supervisor", at("{leaver}/drafts"), data=USERNAMES),
+    Screen("person_drafts", "none", "supervisor", at("{recorder}/drafts"), data=USERNAMES),
+    Screen("person_drafts", "refused", "supervisor", sent("{leaver}/drafts", "轉交草稿"), 422, data=USERNAMES),
+    Screen("account_accept", "empty", NOBODY, at("/invitation")),
+    Screen("account_accept", "refused", NOBODY, sent("/invitation", "設定密碼", username="x", code="y", password="z", again="w"), 422),
+    Screen("account_notices", "none", "supervisor", at("/notices"), data=USERNAMES),
+    Screen("account_notices", "one", "colleague", at("/notices"), data=USERNAMES),
+    Screen("register_index", "desk", "desk_officer", at("/registers")),
+    Screen("register_index", "not allowed", "supervisor", at("/registers"), 403),
+    *(Screen("register_list", name, "desk_supervisor", at(f"/registers/{name}")) for name in REGISTERS),
+    Screen("register_list", "none found", "desk_officer", at("/registers/contracts?q=沒有")),
+    Screen("register_list", "expiring", "desk_officer", at("/registers/certificates?show=expiring")),
+    *(Screen("register_record", name, "desk_supervisor", at(f"/registers/{name}/new")) for name in REGISTERS),
+    Screen("register_record", "refused", "desk_officer", sent("/registers/contracts/new", "新增",
+           institution_code=world.CLINIC, starts_on="114/1/1"), 422),
+    Screen("register_record", "not allowed", "desk_officer", at("/registers/extensions/new"), 403),
+    Screen("register_show", "institution with a new code", "desk_officer", at("{details}")),
+    Screen("register_show", "contract", "desk_officer", at("{contract}")),
+    Screen("register_show", "nothing", "desk_officer", at("/registers/contracts/999999"), 404),
+    Screen("register_change", "filled", "desk_officer", at("{contract}/change")),
+    Screen("register_change", "refused", "desk_officer", sent("{contract}/change", "更正", starts_on="114/2/30"), 422),
+    Screen("register_import", "empty", "desk_officer", at("/registers/institutions/import")),
+    Screen("register_import", "no file", "desk_officer", sent("/registers/contracts/import", "檢查檔案"), 422),
+    Screen("register_import", "looked at", "desk_officer", file_looked_at),
+    Screen("finding_list", "some", "desk_officer", at("/registers/findings")),
+    Screen("finding_list", "none found", "desk_officer", at("/registers/findings?q=沒有")),
+    Screen("course_finding_list", "some", "desk_officer", at("/course-findings"), data=(LONG_NAME,)),
     Screen("policy_list", "signed out", NOBODY, at("/policies")),
     Screen("policy_show", "with source", "recorder", at("/policies/recording_window_last_day")),
     Screen("policy_show", "with history", NOBODY, at("/policies/weeks_per_visit")),
@@ -351,7 +421,11 @@ SCREENS = [
     Screen("500", "broken", NOBODY, answered(refusals.server_error)),
 ]  # fmt: skip
 
-NO_SCREEN = {"healthz"}  # one word for whoever watches the server
+NO_SCREEN = {
+    "healthz",  # one word for whoever watches the server
+    "person_unlock", "person_confirm",  # buttons of other screens
+    "register_download", "register_sample", "finding_download",  # files
+}  # fmt: skip
 
 
 def all_addresses() -> set[str]:
@@ -401,6 +475,8 @@ def build_scene(site: Site) -> Scene:
             month=date(2025, 3, 1), reach="all", closes_at=datetime(2025, 4, 26, tzinfo=TAIPEI), reason="全國網路中斷",
             moment=world.NOW, by=world.actor("desk_supervisor"),
         )  # fmt: skip
+    desk_lists(site, scene)
+    people_and_accounts(site, scene)
     given.an_account(site, NO_FACTOR)
     for username in (APP, APP_AND_KEY):
         scene.secrets[username] = given.a_secret()
@@ -412,3 +488,21 @@ def staff_uid(site: Site, name: str) -> Any:
     """The uid of a staff member of the world."""
     with given.the_owner(site):
         return world.staff(name).uid
+
+
+def people_and_accounts(site: Site, scene: Scene) -> None:
+    """Somebody who left and left drafts behind, somebody with a draft, and somebody who was reset."""
+    for name in ("recorder", "supervisor"):
+        scene.paths[name] = f"/people/{world.uid(f'place of {name} {world.CLINIC}')}"
+    for name in ("leaver", "drafter"):
+        given.an_account(site, name)
+        scene.paths[name] = f"/people/{given.a_place(site, name)}"
+        given.a_draft(site, name)
+    given.who_left(site, "leaver")
+    given.who_has_not_signed_in_for_long(site, "drafter")
+    given.a_notice(site, "colleague")
+
+
+def desk_lists(site: Site, scene: Scene) -> None:
+    """An institution with a new code and a branch, a contract ended in retrospect, a certificate about to expire."""
+    scene.paths |= given.lists_of_the_desk(site)

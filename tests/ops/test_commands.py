@@ -118,6 +118,18 @@ def test_an_account_is_added_with_a_place_and_listed(here):
     assert f"newcomer\t示範新\t{world.CLINIC} 登錄人員" in quitledger("accounts", "list", **here).stdout
 
 
+def test_a_password_of_the_agency_is_reset_by_a_code(here, committed):
+    outcome = quitledger("accounts", "code", "Desk_Officer", "--factors", **here)
+    assert re.search(r"一次性代碼 ([2-9A-Z]{4}-){2}[2-9A-Z]{4}，有效至 114/04/15", outcome.stdout), outcome
+    with psycopg.connect(committed.owner_url) as connection:
+        (password,) = connection.execute(
+            "SELECT password FROM accounts_user WHERE username = 'desk_officer'"
+        ).fetchone()
+        assert connection.execute("SELECT kind FROM accounts_notice").fetchall() == [("password_reset",)]
+    assert password.startswith("!")
+    assert_told(quitledger("accounts", "code", "nobody", **here), "沒有帳號 nobody")
+
+
 def test_an_account_gets_a_place_at_one_more_institution(here):
     words = ("accounts", "place", "stranger", "--institution", world.CLINIC, "--role", "supervisor")
     assert quitledger(*words, **here).returncode == 0
