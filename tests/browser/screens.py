@@ -230,8 +230,12 @@ def file_looked_at(page: Page, scene: Scene) -> None:
 
 # --- The list ---------------------------------------------------------------------------------------------------------
 
-USERNAMES = (*sorted(world.ACCOUNTS, key=len, reverse=True), "with-none", "with-app", "with-both", "leaver", "drafter",
-             "slip.one", "wang.mei")  # fmt: skip
+USERNAMES = tuple(
+    sorted(
+        [*world.ACCOUNTS, "with-none", "with-app", "with-both", "leaver", "drafter", "slip.one", "wang.mei"],
+        key=len, reverse=True,
+    )
+)  # fmt: skip
 WRONG_NUMBER = "A123456788"
 TOO_MUCH = {
     "visit_on": "114/4/1", "visit_time": "25:00", "services": ["medication", "counselling"],
