@@ -11,12 +11,17 @@ from django.db import DataError, IntegrityError, transaction
 from quitledger.accounts.actors import Actor
 from quitledger.policy import DateError, parse_date
 from quitledger.policy.problem import Problem, Refused
+from quitledger.policy.sentences import Sentence, Several
 
 WORDS = {"是": True, "否": False, "Y": True, "N": False, "1": True, "0": False}
 
 
 class Unreadable(ValueError):
-    """A cell does not hold what its column asks for; the message ends the sentence 「欄位」…。"""
+    """A cell does not hold what its column asks for; `sentence`, which is also the message, ends 「欄位」…。"""
+
+    def __init__(self, sentence: Sentence) -> None:
+        super().__init__(sentence)
+        self.sentence = sentence
 
 
 @dataclass(frozen=True)
@@ -38,9 +43,9 @@ def text(longest: int) -> Callable[[str], str]:
 
     def read(cell: str) -> str:
         if len(cell) > longest:
-            raise Unreadable(f"最多 {longest} 字。")
+            raise Unreadable(Sentence("最多 {most} 字。", most=longest))
         if "\x00" in cell:
-            raise Unreadable("有無法儲存的字元。")
+            raise Unreadable(Sentence("有無法儲存的字元。"))
         return cell
 
     return read
@@ -49,7 +54,7 @@ def text(longest: int) -> Callable[[str], str]:
 def code(cell: str) -> str:
     """Reads the code of an institution: ten digits. No check digit of it is public (domain.md §7)."""
     if not (len(cell) == 10 and cell.isascii() and cell.isdigit()):
-        raise Unreadable("應為 10 位數字。")
+        raise Unreadable(Sentence("應為 10 位數字。"))
     return cell
 
 
@@ -61,7 +66,7 @@ def day(cell: str) -> date:
 def yes_or_no(cell: str) -> bool:
     """Reads 是 or 否 (also Y, N, 1, 0)."""
     if cell.upper() not in WORDS:
-        raise Unreadable("應為「是」或「否」。")
+        raise Unreadable(Sentence("應為「是」或「否」。"))
     return WORDS[cell.upper()]
 
 
@@ -71,7 +76,7 @@ def one_of(labels: Mapping[str, str]) -> Callable[[str], str]:
 
     def read(cell: str) -> str:
         if cell not in words:
-            raise Unreadable(f"應為{'、'.join(words)}之一。")
+            raise Unreadable(Sentence("應為{labels}之一。", labels=Several(words)))
         return words[cell]
 
     return read
@@ -131,14 +136,13 @@ def _lines(file: TextIO, columns: Sequence[Column]) -> Iterable[tuple[int, Mappi
         reader.fieldnames = titles
         missing = [column.title for column in columns if not column.optional and column.title not in titles]
         if missing:
-            raise Refused(
-                [Problem("column-missing", f"檔案缺少欄位：{'、'.join(missing)}。請對照範例檔。", missing[0])]
-            )
+            message = Sentence("檔案缺少欄位：{columns}。請對照範例檔。", columns=Several(missing))
+            raise Refused([Problem("column-missing", message, missing[0])])
         for cells in reader:
             yield reader.line_num, cells
     except csv.Error:
-        line = reader.line_num
-        raise Refused([Problem("file-unreadable", f"第 {line} 行起無法讀取。請另存成 CSV 再試一次。")]) from None
+        message = Sentence("第 {line} 行起無法讀取。請另存成 CSV 再試一次。", line=reader.line_num)
+        raise Refused([Problem("file-unreadable", message)]) from None
 
 
 def _read(cells: Mapping[str, str | None], columns: Sequence[Column]) -> tuple[dict[str, object], list[Problem]]:
@@ -150,12 +154,14 @@ def _read(cells: Mapping[str, str | None], columns: Sequence[Column]) -> tuple[d
         if not cell:
             values[column.name] = column.empty
             if not column.optional:
-                problems.append(Problem("value-missing", f"「{column.title}」沒有填。", column.title))
+                message = Sentence("「{column}」沒有填。", column=column.title)
+                problems.append(Problem("value-missing", message, column.title))
             continue
         try:
             values[column.name] = column.read(cell)
         except (Unreadable, DateError) as fault:
-            problems.append(Problem("value-unreadable", f"「{column.title}」{fault}", column.title))
+            message = Sentence("「{column}」{fault}", column=column.title, fault=fault.sentence)
+            problems.append(Problem("value-unreadable", message, column.title))
     return values, problems
 
 
@@ -167,4 +173,5 @@ def _conflict(error: DataError | IntegrityError) -> Problem:
         return Problem("period-reversed", "迄日早於起日。")
     if constraint.endswith("_one_a_day"):
         return Problem("period-overlaps", "期間與已登錄的另一段期間重疊。")
-    return Problem("row-conflicts", f"與已登錄的資料衝突（{constraint or type(error).__name__}）。")
+    rule = constraint or type(error).__name__
+    return Problem("row-conflicts", Sentence("與已登錄的資料衝突（{rule}）。", rule=rule))

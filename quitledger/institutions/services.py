@@ -14,6 +14,7 @@ from quitledger.audit import journal
 from quitledger.audit.database import purpose
 from quitledger.policy.identity import check_identity, normalise, recognise
 from quitledger.policy.problem import Problem, Refused
+from quitledger.policy.sentences import Sentence
 
 from . import imports
 from .imports import Column, ImportReport
@@ -97,11 +98,18 @@ def record_staff(row: StaffRow, *, by: Actor) -> StaffMember:
     details = InstitutionDetails.objects.filter(code=row.institution_code).first()
     if details is None:
         raise Refused(
-            [Problem("institution-unknown", f"找不到代碼 {row.institution_code} 的機構。", "institution_code")]
+            [
+                Problem(
+                    "institution-unknown",
+                    Sentence("找不到代碼 {code} 的機構。", code=row.institution_code),
+                    "institution_code",
+                )
+            ]
         )
     if bool(row.certificate) != bool(row.certificate_ends_on):
         missing = "證明到期日" if row.certificate else "資格證明"
-        raise Refused([Problem("certificate-incomplete", f"「{missing}」沒有填，無法登錄資格證明。", missing)])
+        message = Sentence("「{column}」沒有填，無法登錄資格證明。", column=missing)
+        raise Refused([Problem("certificate-incomplete", message, missing)])
     number = normalise(row.identity_number)
     problems = _check_staff_number(number)
     if problems:
@@ -140,8 +148,8 @@ def _check_staff_number(number: str) -> list[Problem]:
     """A staff member is told apart by his card's number: one wrong character makes a second person of him."""
     kind = recognise(number)
     if kind is None:
-        words = "「身分證字號」不是身分證或居留證的號碼（1 個英文字母加 9 位數字），請核對證件。"
-        return [Problem("identity-unreadable", words, "身分證字號")]
+        message = Sentence("「身分證字號」不是身分證或居留證的號碼（1 個英文字母加 9 位數字），請核對證件。")
+        return [Problem("identity-unreadable", message, "身分證字號")]
     found = check_identity(kind, number, made_up_allowed=purpose() != "production")
     return [replace(problem, field="身分證字號") for problem in found]
 
