@@ -68,11 +68,12 @@ $(VENV)/.made:
 
 $(VENV)/.installed: $(VENV)/.made requirements.txt pyproject.toml
 	@echo "Installing what Quitledger needs …"
-	@$(PIP) install --require-hashes -r requirements.txt
+	@# The lock files name everything: pip need not work it out, and does not stumble over a newer release of a part.
+	@$(PIP) install --require-hashes --no-deps -r requirements.txt
 	@$(PIP) install --no-deps --no-build-isolation --no-index -e .
 	@touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.txt
 	@echo "Installing what the tests need …"
-	@$(PIP) install --require-hashes -r requirements-dev.txt
+	@$(PIP) install --require-hashes --no-deps -r requirements-dev.txt
 	@touch $@

@@ -13,7 +13,7 @@ from typing import Any, Protocol, TypeVar
 
 import yaml
 
-from quitledger.policy import PolicyGap, Problem, format_roc, policy_on
+from quitledger.policy import PolicyGap, Problem, Sentence, Several, Words, policy_on
 
 # --- Fagerström test ---
 
@@ -161,11 +161,13 @@ def check_baseline(
 
 
 def _date_problems(taken_on: date, today: date, birth_on: date) -> list[Problem]:
-    shown, problems = format_roc(taken_on), []
+    problems = []
     if taken_on > today:
-        problems.append(Problem("taken-in-future", f"評估日期 {shown} 還沒到。請填實際評估的日期。", "taken_on"))
+        message = Sentence("評估日期 {day} 還沒到。請填實際評估的日期。", day=taken_on)
+        problems.append(Problem("taken-in-future", message, "taken_on"))
     if taken_on < birth_on:
-        problems.append(Problem("taken-before-birth", f"評估日期 {shown} 早於出生日期。請確認這兩個日期。", "taken_on"))
+        message = Sentence("評估日期 {day} 早於出生日期。請確認這兩個日期。", day=taken_on)
+        problems.append(Problem("taken-before-birth", message, "taken_on"))
     return problems
 
 
@@ -177,14 +179,16 @@ def _ftnd_problems(ftnd: Mapping[str, str], taken_on: date) -> list[Problem]:
     for number, (item, word) in enumerate(given.items(), start=1):
         field = f"ftnd_{item.name}"
         if not word:
-            message = f"尼古丁成癮度第 {number} 題還沒作答。6 題都要作答，或全部留空。"
+            message = Sentence("尼古丁成癮度第 {number} 題還沒作答。6 題都要作答，或全部留空。", number=number)
             problems.append(Problem("ftnd-incomplete", message, field))
         elif word not in item.words:
-            problems.append(Problem("ftnd-unknown-answer", f"尼古丁成癮度第 {number} 題沒有這個選項。", field))
+            message = Sentence("尼古丁成癮度第 {number} 題沒有這個選項。", number=number)
+            problems.append(Problem("ftnd-unknown-answer", message, field))
     try:
         policy_on(taken_on, "ftnd_scoring")
     except PolicyGap as gap:
-        problems.append(Problem("policy-unknown", f"{gap.reason}無法計分，請洽管理窗口。", "taken_on", gap.name))
+        message = Sentence("{reason}無法計分，請洽管理窗口。", reason=gap.reason)
+        problems.append(Problem("policy-unknown", message, "taken_on", gap.name))
     return problems
 
 
@@ -197,7 +201,10 @@ def implausible(values: Mapping[str, int | Decimal | None]) -> list[Problem]:
     for name, value in values.items():
         bounds = _PLAUSIBLE[name]
         if value is not None and not bounds.least <= value <= bounds.most:
-            message = f"{bounds.title}（{bounds.unit}）應在 {bounds.least} 到 {bounds.most} 之間，請再確認。"
+            message = Sentence(
+                "{title}（{unit}）應在 {least} 到 {most} 之間，請再確認。",
+                title=Words(bounds.title), unit=Words(bounds.unit), least=bounds.least, most=bounds.most,
+            )  # fmt: skip
             problems.append(Problem("value-implausible", message, name))
     return problems
 
@@ -265,15 +272,16 @@ def _finding(field: str, condition: Callable[[], Reason | Problem]) -> Reason | 
     try:
         return condition()
     except PolicyGap as gap:
-        return Problem("policy-unknown", f"{gap.reason}無法判斷能否用藥，請洽管理窗口。", field, gap.name)
+        message = Sentence("{reason}無法判斷能否用藥，請洽管理窗口。", reason=gap.reason)
+        return Problem("policy-unknown", message, field, gap.name)
 
 
 def _old_enough(on: date, birth_on: date) -> Reason | Problem:
     name = "medication_minimum_age"
     minimum = policy_on(on, name)
     if age_on(birth_on, on) >= minimum:
-        return Reason(True, f"就醫日 {format_roc(on)} 已滿 {minimum} 歲。", name)
-    message = f"就醫日 {format_roc(on)} 未滿 {minimum} 歲，不能用藥；可以登錄衛教。"
+        return Reason(True, Sentence("就醫日 {day} 已滿 {minimum} 歲。", day=on, minimum=minimum), name)
+    message = Sentence("就醫日 {day} 未滿 {minimum} 歲，不能用藥；可以登錄衛教。", day=on, minimum=minimum)
     return Problem("under-age", message, "birth_on", name)
 
 
@@ -282,8 +290,9 @@ def _not_pregnant(on: date, pregnant: bool) -> Reason | Problem:
     if not policy_on(on, name):
         return Reason(True, "懷孕與否不影響用藥。", name)
     if not pregnant:
-        return Reason(True, f"就醫日 {format_roc(on)} 未懷孕。", name)
-    return Problem("pregnant", f"就醫日 {format_roc(on)} 懷孕中，不能用藥；可以登錄衛教。", "pregnant", name)
+        return Reason(True, Sentence("就醫日 {day} 未懷孕。", day=on), name)
+    message = Sentence("就醫日 {day} 懷孕中，不能用藥；可以登錄衛教。", day=on)
+    return Problem("pregnant", message, "pregnant", name)
 
 
 def _insured(on: date, insured: bool | None) -> Reason | Problem:
@@ -291,7 +300,7 @@ def _insured(on: date, insured: bool | None) -> Reason | Problem:
     if not policy_on(on, name):
         return Reason(True, "用藥不以健保身分為條件。", name)
     if insured is None:
-        message = "還不知道有沒有健保身分，不能用藥。請先確認並登錄健保身分；衛教可以先登錄。"
+        message = Sentence("還不知道有沒有健保身分，不能用藥。請先確認並登錄健保身分；衛教可以先登錄。")
         return Problem("insured-unknown", message, "insured", name)
     if insured:
         return Reason(True, "有健保身分。", name)
@@ -303,32 +312,51 @@ def _insured(on: date, insured: bool | None) -> Reason | Problem:
 def _dependent(baseline: BaselineFacts | None, course_first_day: date) -> Reason | Problem:
     name = "minimum_ftnd_score"
     if baseline is None:
-        message = "尚無收案評估，缺尼古丁成癮度或每日支數，還不能用藥。請先完成收案評估；衛教可以先登錄。"
+        message = Sentence("尚無收案評估，缺尼古丁成癮度或每日支數，還不能用藥。請先完成收案評估；衛教可以先登錄。")
         return Problem("baseline-missing", message, "baseline", name)
 
-    taken, first = format_roc(baseline.taken_on), format_roc(course_first_day)
+    taken, first = baseline.taken_on, course_first_day
     longest = policy_on(course_first_day, "baseline_validity_days")
     age_in_days = (course_first_day - baseline.taken_on).days
     if age_in_days > longest:
-        message = f"{taken} 的收案評估距療程首日 {first} 超過 {longest} 日，請重新評估。"
+        message = Sentence(
+            "{taken} 的收案評估距療程首日 {first} 超過 {longest} 日，請重新評估。",
+            taken=taken,
+            first=first,
+            longest=longest,
+        )
         return Problem("baseline-too-old", message, "baseline", "baseline_validity_days")
     if age_in_days < 0:
-        message = f"{taken} 的收案評估晚於療程首日 {first}，不能作為這個療程的依據。請確認評估日期。"
+        message = Sentence(
+            "{taken} 的收案評估晚於療程首日 {first}，不能作為這個療程的依據。請確認評估日期。", taken=taken, first=first
+        )
         return Problem("baseline-after-course", message, "baseline", "baseline_validity_days")
 
     score, cigarettes = baseline.ftnd_score, baseline.cigarettes_per_day
     if score is None and cigarettes is None:
-        message = f"{taken} 的收案評估缺尼古丁成癮度與每日支數，還不能用藥。請至少補一項；衛教可以先登錄。"
+        message = Sentence(
+            "{taken} 的收案評估缺尼古丁成癮度與每日支數，還不能用藥。請至少補一項；衛教可以先登錄。", taken=taken
+        )
         return Problem("baseline-values-missing", message, "baseline", name)
     least_score = policy_on(course_first_day, name)
     least_cigarettes = policy_on(course_first_day, "minimum_cigarettes_per_day")
-    facts = (
-        f"收案評估 {taken}：尼古丁成癮度{'未填' if score is None else f' {score} 分'}、"
-        f"每日{'支數未填' if cigarettes is None else f' {cigarettes} 支'}"
+    facts = Sentence(
+        "收案評估 {taken}：{found}",
+        taken=taken,
+        found=Several(
+            (
+                Words("尼古丁成癮度未填") if score is None else Sentence("尼古丁成癮度 {score} 分", score=score),
+                Words("每日支數未填") if cigarettes is None else Sentence("每日 {number} 支", number=cigarettes),
+            )
+        ),
     )
-    condition = f"須尼古丁成癮度 {least_score} 分以上，或每日 {least_cigarettes} 支以上"
+    condition = Sentence(
+        "須尼古丁成癮度 {score} 分以上，或每日 {cigarettes} 支以上", score=least_score, cigarettes=least_cigarettes
+    )
+    met = Sentence("{facts}（{condition}）。", facts=facts, condition=condition)
     if score is not None and score >= least_score:
-        return Reason(True, f"{facts}（{condition}）。", name)
+        return Reason(True, met, name)
     if cigarettes is not None and cigarettes >= least_cigarettes:
-        return Reason(True, f"{facts}（{condition}）。", "minimum_cigarettes_per_day")
-    return Problem("dependence-below-minimum", f"{facts}。用藥{condition}；可以登錄衛教。", "baseline", name)
+        return Reason(True, met, "minimum_cigarettes_per_day")
+    message = Sentence("{facts}。用藥{condition}；可以登錄衛教。", facts=facts, condition=condition)
+    return Problem("dependence-below-minimum", message, "baseline", name)

@@ -12,9 +12,9 @@ from quitledger.accounts.actors import Actor
 from quitledger.accounts.keys import keys
 from quitledger.accounts.permissions import Permission
 from quitledger.audit import journal
-from quitledger.policy import format_roc
 from quitledger.policy.identity import IdentityKind, check_identity, normalise, sex_of
 from quitledger.policy.problem import Problem, Refused
+from quitledger.policy.sentences import Sentence, Words
 
 from . import rules
 from .models import Baseline, Case
@@ -66,7 +66,7 @@ def check_registration(entry: Registration, *, today: date, made_up_allowed: boo
     )
     if entry.birth_on > today:
         problems.append(
-            Problem("birth-in-future", f"出生日期 {format_roc(entry.birth_on)} 還沒到，請確認。", "birth_on")
+            Problem("birth-in-future", Sentence("出生日期 {day} 還沒到，請確認。", day=entry.birth_on), "birth_on")
         )
     else:
         too_old = rules.implausible({"age": rules.age_on(entry.birth_on, today)})
@@ -79,12 +79,13 @@ def check_registration(entry: Registration, *, today: date, made_up_allowed: boo
             problems.append(Problem("sex-differs", "性別與證號第 2 碼不符，請確認性別與證號。", "sex"))
     if not entry.name.strip():
         problems.append(Problem("name-missing", "請填姓名。", "name"))
-    for name, label in (("name", "姓名"), ("chart_no", "病歷號"), ("phone", "電話")):
+    for name, label in (("name", Words("姓名")), ("chart_no", Words("病歷號")), ("phone", Words("電話"))):
         most = getattr(Case._meta.get_field(name), "max_length", 0)
         if len(getattr(entry, name)) > most:
-            problems.append(Problem("text-too-long", f"{label}最多 {most} 字。", name))
+            problems.append(Problem("text-too-long", Sentence("{label}最多 {most} 字。", label=label, most=most), name))
         elif "\x00" in getattr(entry, name):
-            problems.append(Problem("text-unreadable", f"{label}有無法儲存的字元，請刪除後重填。", name))
+            message = Sentence("{label}有無法儲存的字元，請刪除後重填。", label=label)
+            problems.append(Problem("text-unreadable", message, name))
     if problems:
         return problems
     if entry.chart_no and Case.objects.filter(institution_id=by.at_institution(), chart_no=entry.chart_no).exclude(
@@ -121,7 +122,7 @@ def register_case(entry: Registration, *, today: date, made_up_allowed: bool, by
     if known is not None:
         if _registers(known, entry):
             return known
-        raise Refused([recorded_otherwise("case-recorded-otherwise", f"個案「{known.name}」")])
+        raise Refused([recorded_otherwise("case-recorded-otherwise", Sentence("個案「{name}」", name=known.name))])
     problems = check_registration(entry, today=today, made_up_allowed=made_up_allowed, by=by)
     if problems:
         raise Refused(problems)
@@ -162,12 +163,13 @@ def register_case(entry: Registration, *, today: date, made_up_allowed: bool, by
     return case
 
 
-def recorded_otherwise(code: str, what: str) -> Problem:
+def recorded_otherwise(code: str, what: Sentence) -> Problem:
     """The same form sent again with other contents (back, typed anew, sent): what stands is not overwritten, and what
     was typed is not lost in silence."""
-    return Problem(
-        code, f"這張表單剛才已登錄為{what}，但這次送出的內容不同，沒有登錄。要登錄另一筆，請重新開啟空白的表單。"
+    message = Sentence(
+        "這張表單剛才已登錄為{what}，但這次送出的內容不同，沒有登錄。要登錄另一筆，請重新開啟空白的表單。", what=what
     )
+    return Problem(code, message)
 
 
 def _registers(case: Case, entry: Registration) -> bool:
@@ -204,7 +206,8 @@ def record_baseline(*, case: Case, entry: BaselineEntry, today: date, by: Actor)
     if known is not None:
         if _records(known, entry):
             return known
-        raise Refused([recorded_otherwise("baseline-recorded-otherwise", f"{format_roc(known.taken_on)} 的收案評估")])
+        what = Sentence("{day} 的收案評估", day=known.taken_on)
+        raise Refused([recorded_otherwise("baseline-recorded-otherwise", what)])
     problems = rules.check_baseline(
         taken_on=entry.taken_on,
         today=today,
@@ -218,7 +221,9 @@ def record_baseline(*, case: Case, entry: BaselineEntry, today: date, by: Actor)
     )
     if Baseline.objects.filter(case=case, taken_on=entry.taken_on).exists():
         problems.append(
-            Problem("baseline-exists", f"{format_roc(entry.taken_on)} 已有收案評估，同一天只登錄一次。", "taken_on")
+            Problem(
+                "baseline-exists", Sentence("{day} 已有收案評估，同一天只登錄一次。", day=entry.taken_on), "taken_on"
+            )
         )
     if problems:
         raise Refused(problems)

@@ -14,6 +14,7 @@ from python_calamine import CalamineError, load_workbook
 from quitledger.accounts.actors import Actor
 from quitledger.policy import DateError, parse_date, parse_month
 from quitledger.policy.problem import Problem, Refused
+from quitledger.policy.sentences import Sentence, Several, Words
 
 WORDS = {"是": True, "否": False, "Y": True, "N": False, "1": True, "0": False}
 YES_NO = {"yes": "是", "no": "否"}
@@ -23,6 +24,10 @@ _LONGEST_NUMBER = 9  # digits
 
 class Unreadable(ValueError):
     """A cell does not hold what its column asks for; the message ends the sentence 「欄位」…。"""
+
+    def __init__(self, sentence: Sentence) -> None:
+        super().__init__(sentence)
+        self.sentence = sentence
 
 
 @dataclass(frozen=True)
@@ -50,9 +55,9 @@ def text(longest: int) -> Callable[[str], str]:
 
     def read(cell: str) -> str:
         if len(cell) > longest:
-            raise Unreadable(f"最多 {longest} 字。")
+            raise Unreadable(Sentence("最多 {longest} 字。", longest=longest))
         if "\x00" in cell:
-            raise Unreadable("有無法儲存的字元。")
+            raise Unreadable(Sentence("有無法儲存的字元。"))
         return cell
 
     return read
@@ -61,7 +66,7 @@ def text(longest: int) -> Callable[[str], str]:
 def code(cell: str) -> str:
     """Reads the code of an institution: ten digits. No check digit of it is public (domain.md §7)."""
     if not (len(cell) == 10 and cell.isascii() and cell.isdigit()):
-        raise Unreadable("應為 10 位數字。")
+        raise Unreadable(Sentence("應為 10 位數字。"))
     return cell
 
 
@@ -80,20 +85,20 @@ def year(cell: str) -> int:
     try:
         return parse_month(f"{cell}-01" if len(cell) == len("2025") else f"{cell}/01").year
     except DateError:
-        raise Unreadable("應為民國年，例：114。") from None
+        raise Unreadable(Sentence("應為民國年，例：114。")) from None
 
 
 def whole_number(cell: str) -> int:
     """Reads a number of things."""
     if not (cell.isascii() and cell.isdigit() and len(cell) <= _LONGEST_NUMBER):
-        raise Unreadable("應為整數。")
+        raise Unreadable(Sentence("應為整數。"))
     return int(cell)
 
 
 def yes_or_no(cell: str) -> bool:
     """Reads 是 or 否 (also Y, N, 1, 0)."""
     if cell.upper() not in WORDS:
-        raise Unreadable("應為「是」或「否」。")
+        raise Unreadable(Sentence("應為「是」或「否」。"))
     return WORDS[cell.upper()]
 
 
@@ -103,7 +108,7 @@ def one_of(labels: Mapping[str, str]) -> Callable[[str], str]:
 
     def read(cell: str) -> str:
         if cell not in words:
-            raise Unreadable(f"應為{'、'.join(words)}之一。")
+            raise Unreadable(Sentence("應為{choices}之一。", choices=Several(map(Words, words))))
         return words[cell]
 
     return read
@@ -126,11 +131,13 @@ def read_table(content: bytes, columns: Sequence[Column]) -> list[tuple[int, Cel
     if head is None:
         best = max(lines[:_TITLES_WITHIN], key=lambda cells: len(set(needed) & set(cells)), default=[])
         missing = [title for title in needed if title not in best]
-        raise Refused([Problem("column-missing", f"檔案缺少欄位：{'、'.join(missing)}。請對照範例檔。", missing[0])])
+        message = Sentence("檔案缺少欄位：{columns}。請對照範例檔。", columns=Several(missing))
+        raise Refused([Problem("column-missing", message, missing[0])])
     titles = lines[head]
     twice = sorted({title for title in titles if title and titles.count(title) > 1})
     if twice:
-        raise Refused([Problem("column-twice", f"欄位重複：{'、'.join(twice)}。請只留一欄。", twice[0])])
+        message = Sentence("欄位重複：{columns}。請只留一欄。", columns=Several(twice))
+        raise Refused([Problem("column-twice", message, twice[0])])
     rows = enumerate(lines[head + 1 :], start=head + 2)
     return [(line, dict(zip(titles, cells, strict=False))) for line, cells in rows if any(cells)]
 
@@ -141,7 +148,9 @@ def _csv(content: bytes) -> Iterator[list[str]]:
         for cells in reader:
             yield [_unguarded(cell.strip()) for cell in cells]
     except csv.Error:
-        raise _unreadable(f"第 {reader.line_num} 行起無法讀取。請另存成 CSV 或 XLSX 再試一次。") from None
+        raise _unreadable(
+            Sentence("第 {line} 行起無法讀取。請另存成 CSV 或 XLSX 再試一次。", line=reader.line_num)
+        ) from None
 
 
 def _decoded(content: bytes) -> str:
@@ -185,7 +194,7 @@ def _unreadable(message: str) -> Refused:
 # --- Rows ------------------------------------------------------------------------------------------------------------
 
 NEW, CHANGED, SAME = "new", "changed", "same"
-OUTCOMES = {NEW: "新增", CHANGED: "修改", SAME: "相同"}
+OUTCOMES = {NEW: Words("新增"), CHANGED: Words("修改"), SAME: Words("相同")}
 
 
 @dataclass(frozen=True)
@@ -214,7 +223,7 @@ class RowOutcome:
     @property
     def label(self) -> str:
         """What was done, in Chinese."""
-        return OUTCOMES.get(self.did, "有錯")
+        return OUTCOMES.get(self.did, Words("有錯"))
 
 
 @dataclass
@@ -288,12 +297,20 @@ def read_cells(cells: Mapping[str, str], columns: Sequence[Column]) -> tuple[dic
         if not cell:
             values[column.name] = column.empty
             if not column.optional:
-                problems.append(Problem("value-missing", f"「{column.title}」沒有填。", column.name))
+                problems.append(
+                    Problem("value-missing", Sentence("「{column}」沒有填。", column=Words(column.title)), column.name)
+                )
             continue
         try:
             values[column.name] = column.read(cell)
         except (Unreadable, DateError) as fault:
-            problems.append(Problem("value-unreadable", f"「{column.title}」{fault}", column.name))
+            problems.append(
+                Problem(
+                    "value-unreadable",
+                    Sentence("「{column}」{fault}", column=Words(column.title), fault=fault.sentence),
+                    column.name,
+                )
+            )
     return values, problems
 
 
@@ -305,4 +322,5 @@ def _conflict(error: DataError | IntegrityError) -> Problem:
         return Problem("period-reversed", "迄日早於起日。", "ends_on")
     if constraint.endswith("_one_a_day"):
         return Problem("period-overlaps", "期間與已登錄的另一段期間重疊。", "starts_on")
-    return Problem("row-conflicts", f"與已登錄的資料衝突（{constraint or type(error).__name__}）。")
+    rule = constraint or type(error).__name__
+    return Problem("row-conflicts", Sentence("與已登錄的資料衝突（{rule}）。", rule=rule))

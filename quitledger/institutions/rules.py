@@ -5,10 +5,8 @@ from dataclasses import dataclass
 from datetime import date
 
 from quitledger.accounts.permissions import INSTITUTION_ROLES, Role
-from quitledger.policy import format_roc
 from quitledger.policy.problem import Problem
-
-DESK_FIRST = "請洽管理窗口。"
+from quitledger.policy.sentences import Sentence, Several, Words
 
 
 @dataclass(frozen=True)
@@ -39,8 +37,8 @@ def check_role(role: str) -> list[Problem]:
     """A role that exists at an institution. Field: role."""
     if role in INSTITUTION_ROLES:
         return []
-    words = "、".join(known.label for known in INSTITUTION_ROLES)
-    return [Problem("role-unknown", f"請選擇角色：{words}。", "role")]
+    roles = Several(Words(known.label) for known in INSTITUTION_ROLES)
+    return [Problem("role-unknown", Sentence("請選擇角色：{roles}。", roles=roles), "role")]
 
 
 def check_invitation(*, role: str, display_name: str, is_known: bool, known: Known | None) -> list[Problem]:
@@ -73,9 +71,9 @@ def check_reset(place: Place, *, by_desk: bool) -> list[Problem]:
     if place.is_own:
         return [Problem("reset-own", "自己的密碼請在「帳號安全」變更；無法登入時請洽管理窗口重設。")]
     if place.role == Role.SUPERVISOR:
-        return [Problem("reset-supervisor", f"業務主管的密碼與登入方式由管理窗口重設，{DESK_FIRST}")]
+        return [Problem("reset-supervisor", "業務主管的密碼與登入方式由管理窗口重設，請洽管理窗口。")]
     if place.is_elsewhere:
-        return [Problem("reset-elsewhere", f"這個帳號也在別的機構任職，由管理窗口重設，{DESK_FIRST}")]
+        return [Problem("reset-elsewhere", "這個帳號也在別的機構任職，由管理窗口重設，請洽管理窗口。")]
     return []
 
 
@@ -88,7 +86,7 @@ def check_change(place: Place, *, role: str, renamed: bool, by_desk: bool) -> li
         elif place.role == Role.SUPERVISOR and role != Role.SUPERVISOR and not place.supervisors_left:
             problems.append(_last_supervisor("role"))
         if renamed and place.is_elsewhere:
-            words = f"這個帳號也在別的機構任職，姓名由管理窗口更正，{DESK_FIRST}"
+            words = "這個帳號也在別的機構任職，姓名由管理窗口更正，請洽管理窗口。"
             problems.append(Problem("rename-elsewhere", words, "display_name"))
     return problems
 
@@ -99,7 +97,7 @@ def check_end(place: Place, *, ends_on: date | None, by_desk: bool) -> list[Prob
         return []
     problems = []
     if ends_on < place.starts_on:
-        words = f"最後一天不能早於開始的 {format_roc(place.starts_on)}。"
+        words = Sentence("最後一天不能早於開始的 {day}。", day=place.starts_on)
         problems.append(Problem("end-before-start", words, "ends_on"))
     if not by_desk and place.role == Role.SUPERVISOR and not place.supervisors_left:
         problems.append(_last_supervisor("ends_on"))
@@ -107,7 +105,7 @@ def check_end(place: Place, *, ends_on: date | None, by_desk: bool) -> list[Prob
 
 
 def _last_supervisor(field: str) -> Problem:
-    words = f"這是本機構唯一的業務主管。請先邀請或指定另一位業務主管，或{DESK_FIRST}"
+    words = "這是本機構唯一的業務主管。請先邀請或指定另一位業務主管，或洽管理窗口。"
     return Problem("last-supervisor", words, field)
 
 
@@ -117,28 +115,43 @@ Period = tuple[date, date | None]  # first and last day, both included; None: un
 
 
 def check_period(
-    starts_on: date, ends_on: date | None, others: Iterable[Period], *, field: str = "starts_on", what: str = "期間"
+    starts_on: date,
+    ends_on: date | None,
+    others: Iterable[Period],
+    *,
+    field: str = "starts_on",
+    what: str = Words("期間"),
 ) -> list[Problem]:
     """A period that ends after it starts and overlaps none of `others`. Fields: `field`, ends_on."""
     if ends_on is not None and ends_on < starts_on:
         return [Problem("period-reversed", "迄日早於起日。", "ends_on")]
     return [
-        Problem("period-overlaps", f"與 {_period_said(other)}的{what}重疊。請先登錄那一段的迄日。", field)
+        Problem(
+            "period-overlaps",
+            Sentence("與 {period}的{what}重疊。請先登錄那一段的迄日。", period=_period_said(other), what=what),
+            field,
+        )
         for other in others
         if (ends_on is None or other[0] <= ends_on) and (other[1] is None or other[1] >= starts_on)
     ]
 
 
-def _period_said(period: Period) -> str:
+def _period_said(period: Period) -> Sentence:
     first, last = period
-    return f"{format_roc(first)} 至 {format_roc(last)} " if last else f"{format_roc(first)} 起"
+    return Sentence("{first} 至 {last} ", first=first, last=last) if last else Sentence("{first} 起", first=first)
 
 
 def check_certificate(kind: str, starts_on: date | None, ends_on: date | None) -> list[Problem]:
     """A certificate has a kind and a last day, which does not lie before the first. Fields: certificate, ends_on."""
     if bool(kind) != bool(ends_on):
         field, missing = ("certificate_ends_on", "證明到期日") if kind else ("certificate", "資格證明")
-        return [Problem("certificate-incomplete", f"「{missing}」沒有填，無法登錄資格證明。", field)]
+        return [
+            Problem(
+                "certificate-incomplete",
+                Sentence("「{column}」沒有填，無法登錄資格證明。", column=Words(missing)),
+                field,
+            )
+        ]
     if starts_on and ends_on and ends_on < starts_on:
         return [Problem("period-reversed", "到期日早於發證日。", "ends_on")]
     return []

@@ -18,6 +18,7 @@ from quitledger.audit import journal
 from quitledger.audit.database import purpose
 from quitledger.policy.identity import check_identity, normalise, recognise
 from quitledger.policy.problem import Problem, Refused
+from quitledger.policy.sentences import Sentence, Words
 
 from . import imports, rules
 from .imports import CHANGED, NEW, SAME, ImportReport, Recorded
@@ -84,7 +85,7 @@ def _correct_details(
     details: InstitutionDetails, row: InstitutionRow, starts_on: date, values: Mapping[str, Any]
 ) -> Recorded:
     others = details.institution.details.exclude(pk=details.pk).values_list("starts_on", "ends_on")
-    _refuse(rules.check_period(starts_on, details.ends_on, others, what="資料"))
+    _refuse(rules.check_period(starts_on, details.ends_on, others, what=Words("資料")))
     new = {**values, "starts_on": starts_on, "code": row.new_code or row.code}
     _refuse_taken(new["code"], details.institution, starts_on, details.ends_on)
     return _brought_up(details, new)
@@ -126,7 +127,11 @@ def _parent(row: InstitutionRow, institution: Institution | None, on: date) -> t
         return None, []
     parent = institution_by_code(row.parent_code, on)
     if parent is None:
-        return None, [Problem("institution-unknown", f"找不到代碼 {row.parent_code} 的上級機構。", "parent_code")]
+        return None, [
+            Problem(
+                "institution-unknown", Sentence("找不到代碼 {code} 的上級機構。", code=row.parent_code), "parent_code"
+            )
+        ]
     return parent, rules.check_parent(
         is_itself=institution is not None and parent.pk == institution.pk,
         parent_is_branch=parent.parent_id is not None,
@@ -147,7 +152,7 @@ def record_contract(
         contracts = Contract.objects.filter(institution=institution)
         contract = of or contracts.filter(starts_on=row.starts_on).first()
         others = contracts.exclude(pk=contract.pk if contract else 0).values_list("starts_on", "ends_on")
-        _refuse(rules.check_period(row.starts_on, row.ends_on, others, what="合約"))
+        _refuse(rules.check_period(row.starts_on, row.ends_on, others, what=Words("合約")))
         values = {"starts_on": row.starts_on, "ends_on": row.ends_on, "end_reason": row.end_reason}
         recorded = _written(Contract(institution=institution), contract, values)
         _tell(recorded, "contract", [institution.uid], values)
@@ -172,7 +177,7 @@ def record_staff(row: StaffRow, *, by: Actor, of: StaffContract | None = None) -
         contracts = StaffContract.objects.filter(staff=person.record, institution=institution)
         contract = of or contracts.filter(starts_on=row.starts_on).first()
         others = contracts.exclude(pk=contract.pk if contract else 0).values_list("starts_on", "ends_on")
-        _refuse(rules.check_period(row.starts_on, row.ends_on, others, what="人員合約"))
+        _refuse(rules.check_period(row.starts_on, row.ends_on, others, what=Words("人員合約")))
         values = {
             "starts_on": row.starts_on, "ends_on": row.ends_on,
             "may_medicate": row.may_medicate, "may_counsel": row.may_counsel,
@@ -241,7 +246,9 @@ def _refuse(problems: list[Problem]) -> None:
 def _found(code: str, on: date) -> Institution:
     institution = institution_by_code(code, on)
     if institution is None:
-        raise Refused([Problem("institution-unknown", f"找不到代碼 {code} 的機構。", "institution_code")])
+        raise Refused(
+            [Problem("institution-unknown", Sentence("找不到代碼 {code} 的機構。", code=code), "institution_code")]
+        )
     return institution
 
 

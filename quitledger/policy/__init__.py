@@ -15,32 +15,36 @@ from quitledger.policy.reader import (
     parameters,
     policy_on,
 )
-from quitledger.policy.roc_dates import (
+from quitledger.policy.roc_dates import DateError, parse_date, parse_moment, parse_month, parse_time
+from quitledger.policy.roc_formats import (
     TAIPEI,
-    DateError,
+    format_closing,
     format_roc,
     format_roc_month,
     format_roc_weekday,
     format_roc_year,
-    parse_date,
-    parse_moment,
-    parse_month,
-    parse_time,
 )
+from quitledger.policy.sentences import Month, Sentence, Several, Words, Year
 
 __all__ = [
     "TAIPEI",
     "DateError",
     "DatedValue",
     "Effect",
+    "Month",
     "Parameter",
     "PolicyFileError",
     "PolicyGap",
     "Problem",
     "Refused",
     "SelectingDay",
+    "Sentence",
+    "Several",
     "UnknownPolicy",
     "WhenBroken",
+    "Words",
+    "Year",
+    "format_closing",
     "format_roc",
     "format_roc_month",
     "format_roc_weekday",

@@ -10,7 +10,8 @@ import click
 
 from quitledger.policy.pages import write_pages
 from quitledger.policy.reader import DatedValue, Parameter, UnknownPolicy, parameter, parameters
-from quitledger.policy.roc_dates import TAIPEI, DateError, format_roc, parse_date
+from quitledger.policy.roc_dates import DateError, parse_date
+from quitledger.policy.roc_formats import TAIPEI, format_roc
 
 
 class DateRefused(click.ClickException):

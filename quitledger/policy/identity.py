@@ -15,6 +15,7 @@ from typing import Literal
 import yaml
 
 from quitledger.policy.problem import Problem
+from quitledger.policy.sentences import Sentence, Several, Words
 
 
 class IdentityKind(StrEnum):
@@ -26,24 +27,24 @@ class IdentityKind(StrEnum):
     PASSPORT = "passport"
 
     @property
-    def label(self) -> str:
+    def label(self) -> Words:
         """The kind in Chinese."""
         return _LABELS[self]
 
 
 _LABELS = {
-    IdentityKind.NATIONAL_ID: "國民身分證",
-    IdentityKind.RESIDENT_CERTIFICATE: "居留證（新式）",
-    IdentityKind.RESIDENT_CERTIFICATE_OLD: "居留證（舊式）",
-    IdentityKind.PASSPORT: "護照",
+    IdentityKind.NATIONAL_ID: Words("國民身分證"),
+    IdentityKind.RESIDENT_CERTIFICATE: Words("居留證（新式）"),
+    IdentityKind.RESIDENT_CERTIFICATE_OLD: Words("居留證（舊式）"),
+    IdentityKind.PASSPORT: Words("護照"),
 }
 
 # What each card has in its second place. 0 is issued to nobody: made-up people of demo and test databases have it.
 _MADE_UP = "0"
 _SECOND = {
-    IdentityKind.NATIONAL_ID: ("12", "1 或 2"),
-    IdentityKind.RESIDENT_CERTIFICATE: ("89", "8 或 9"),
-    IdentityKind.RESIDENT_CERTIFICATE_OLD: ("ABCD", "A、B、C 或 D"),
+    IdentityKind.NATIONAL_ID: ("12", Words("1 或 2")),
+    IdentityKind.RESIDENT_CERTIFICATE: ("89", Words("8 或 9")),
+    IdentityKind.RESIDENT_CERTIFICATE_OLD: ("ABCD", Words("A、B、C 或 D")),
 }
 _MALE_SECOND, _FEMALE_SECOND = "18AC", "29BD"
 
@@ -161,7 +162,7 @@ def check_identity(
     """
     kind, text = IdentityKind(kind), normalise(number)
     if not text:
-        found = [_number("identity-missing", f"還沒填{kind.label}號碼。")]
+        found = [_number("identity-missing", Sentence("還沒填{kind}號碼。", kind=kind.label))]
     elif kind is IdentityKind.PASSPORT:
         found = list(_passport_problems(text))
     else:
@@ -180,7 +181,11 @@ def _card_problems(kind: IdentityKind, text: str, *, made_up_allowed: bool) -> I
     elif recognised and recognised is not kind:
         yield _number(
             "identity-other-kind",
-            f"這個號碼是{recognised.label}的格式，不是{kind.label}。請改選證件種類，或對照證件再輸入一次。",
+            Sentence(
+                "這個號碼是{recognised}的格式，不是{kind}。請改選證件種類，或對照證件再輸入一次。",
+                recognised=recognised.label,
+                kind=kind.label,
+            ),
         )
     elif not recognised:
         yield from _form_problems(kind, text)
@@ -197,24 +202,35 @@ def _card_problems(kind: IdentityKind, text: str, *, made_up_allowed: bool) -> I
 def _form_problems(kind: IdentityKind, text: str) -> Iterator[Problem]:
     allowed, allowed_in_words = _SECOND[kind]
     if len(text) != _CARD_LENGTH:
-        yield _number("identity-length", f"{kind.label}號碼是 {_CARD_LENGTH} 碼，您填了 {len(text)} 碼。")
+        message = Sentence(
+            "{kind}號碼是 {length} 碼，您填了 {typed} 碼。", kind=kind.label, length=_CARD_LENGTH, typed=len(text)
+        )
+        yield _number("identity-length", message)
     if text[0] not in _LETTER_VALUES:
         yield _number("identity-letter", "第 1 碼應為英文字母（A 到 Z）。")
     if len(text) > 1 and text[1] not in allowed:
-        yield _number("identity-second", f"{kind.label}的第 2 碼應為 {allowed_in_words}。請對照證件。")
+        message = Sentence("{kind}的第 2 碼應為 {allowed}。請對照證件。", kind=kind.label, allowed=allowed_in_words)
+        yield _number("identity-second", message)
     wrong = [place for place, character in enumerate(text, start=1) if place > 2 and character not in "0123456789"]
     if wrong:
-        places = f"第 {'、'.join(map(str, wrong[:3]))} 碼{'等' if len(wrong) > 3 else ''}"
-        yield _number(
-            "identity-digits",
-            f"第 3 碼以後應為數字，{places}不是。英文字母 O 與數字 0、英文字母 I 與數字 1 容易看錯。",
+        listed = Several(wrong[:3])
+        places = (
+            Sentence("第 {places} 碼等", places=listed) if len(wrong) > 3 else Sentence("第 {places} 碼", places=listed)
         )
+        message = Sentence(
+            "第 3 碼以後應為數字，{places}不是。英文字母 O 與數字 0、英文字母 I 與數字 1 容易看錯。", places=places
+        )
+        yield _number("identity-digits", message)
 
 
 def _passport_problems(text: str) -> Iterator[Problem]:
     if len(text) not in _PASSPORT_LENGTH:
         shortest, longest = _PASSPORT_LENGTH[0], _PASSPORT_LENGTH[-1]
-        yield _number("identity-length", f"護照號碼應為 {shortest} 到 {longest} 碼，您填了 {len(text)} 碼。")
+        message = Sentence(
+            "護照號碼應為 {shortest} 到 {longest} 碼，您填了 {typed} 碼。",
+            shortest=shortest, longest=longest, typed=len(text),
+        )  # fmt: skip
+        yield _number("identity-length", message)
     if not _PASSPORT_CHARACTERS.fullmatch(text):
         yield _number("identity-characters", "護照號碼只有英文字母與數字。請對照護照再輸入一次。")
 
@@ -223,7 +239,8 @@ def _country_problems(kind: IdentityKind, country: str) -> Iterator[Problem]:
     # A country beside a card would make a second person of the same card: it is refused, not ignored.
     if kind is not IdentityKind.PASSPORT:
         if country:
-            yield Problem("identity-country-not-expected", f"{kind.label}不填發照國家。請清除。", "identity_country")
+            message = Sentence("{kind}不填發照國家。請清除。", kind=kind.label)
+            yield Problem("identity-country-not-expected", message, "identity_country")
     elif not country:
         yield Problem("identity-country-missing", "請選擇護照的發照國家。", "identity_country")
     elif country not in COUNTRIES:

@@ -6,7 +6,10 @@ from dataclasses import dataclass
 @dataclass(frozen=True)
 class Problem:
     """One reason why something cannot be done: code (stable word, e.g. "window-closed"), message for the institution
-    in Chinese naming the rule and what to do next, field it belongs to, and the policy parameter (name) behind it."""
+    in Chinese naming the rule and what to do next, field it belongs to, and the policy parameter (name) behind it.
+
+    A message with values is a Sentence, so that pages can say it in another language.
+    """
 
     code: str
     message: str

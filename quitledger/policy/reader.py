@@ -17,7 +17,7 @@ from typing import Any, NoReturn, Self
 
 import yaml
 
-from quitledger.policy.roc_dates import format_roc
+from quitledger.policy.sentences import Clauses, Sentence, Several, Words
 
 DATA = Path(__file__).parent / "data"
 
@@ -87,7 +87,7 @@ class DatedValue:
     @property
     def basis(self) -> str:
         """What the value rests on, in Chinese: its source, else 「假設」 (assumed) or 「不明」 (unknown)."""
-        return self.source or ("假設" if self.assumed else "不明")
+        return self.source or Words("假設" if self.assumed else "不明")
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,23 +113,26 @@ class Parameter:
         return self.values[place - 1] if place else None
 
     def text_of(self, value: Any) -> str:
-        """Return `value`, one of this parameter's values, in Chinese with its unit: 「20 日」, 「是」, 「不明」."""
+        """Return `value`, one of this parameter's values, in words with its unit: 「20 日」, 「是」, 「不明」."""
         if value is None:
-            return "不明"
+            return Words("不明")
         if isinstance(value, Mapping):
-            return "；".join(f"{self.words[key]}：{self._bare(part)}" for key, part in value.items())
+            parts = ((Words(self.words[key]), self._bare(part)) for key, part in value.items())
+            return Clauses(Sentence("{word}：{value}", word=word, value=part) for word, part in parts)
         last = value[-1] if isinstance(value, tuple) else value
-        return f"{self._bare(value)} {self.unit}" if type(last) is int else self._bare(value)
+        bare = self._bare(value)
+        return Sentence("{value} {unit}", value=bare, unit=Words(self.unit)) if type(last) is int else bare
 
     def _bare(self, value: Any) -> str:
         if isinstance(value, bool):
-            return "是" if value else "否"
+            return Words("是" if value else "否")
         if isinstance(value, str):
-            return self.words[value]
+            return Words(self.words[value])
         if isinstance(value, tuple):
-            return "、".join(self._bare(part) for part in value)
+            return Several(map(self._bare, value))
         if isinstance(value, Mapping):
-            return "、".join(f"{self.words[key]} {self._bare(part)}" for key, part in value.items())
+            parts = ((Words(self.words[key]), self._bare(part)) for key, part in value.items())
+            return Several(Sentence("{word} {value}", word=word, value=part) for word, part in parts)
         return str(value)
 
 
@@ -180,10 +183,12 @@ def policy_on(day: date, name: str) -> Any:
         raise UnknownPolicy(name) from None
     place = bisect_right(days, day)
     if not place:
-        raise PolicyGap(name, day, f"「{parameter(name).title}」在 {format_roc(days[0])} 以前沒有規定值。")
+        reason = Sentence("「{rule}」在 {day} 以前沒有規定值。", rule=Words(parameter(name).title), day=days[0])
+        raise PolicyGap(name, day, reason)
     value = values[place - 1]
     if value is None:
-        raise PolicyGap(name, day, f"「{parameter(name).title}」在 {format_roc(day)} 的規定值不明。")
+        reason = Sentence("「{rule}」在 {day} 的規定值不明。", rule=Words(parameter(name).title), day=day)
+        raise PolicyGap(name, day, reason)
     return value
 
 

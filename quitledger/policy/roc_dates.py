@@ -9,13 +9,12 @@ from calendar import monthrange
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from zoneinfo import ZoneInfo
 
-TAIPEI = ZoneInfo("Asia/Taipei")
+from quitledger.policy.roc_formats import ROC_EPOCH, TAIPEI
+from quitledger.policy.sentences import Sentence, Value, Words
 
-_ROC_EPOCH = 1911
 # Every day of this range can be shown in ROC form and read back (three-digit years); day arithmetic cannot overflow.
-_FIRST_YEAR, _LAST_YEAR = 1800, 999 + _ROC_EPOCH
+_FIRST_YEAR, _LAST_YEAR = 1800, 999 + ROC_EPOCH
 _LONGEST = 40
-_WEEKDAYS = "一二三四五六日"
 
 _FULL_WIDTH = {0xFF01 + offset: 0x21 + offset for offset in range(94)} | {0x3000: 0x20, 0x00A0: 0x20}
 
@@ -48,7 +47,11 @@ _MOMENT = re.compile(r"(?P<day>.+?)(?:\s*T\s*|\s+)(?P<clock>[0-9:.,]+)\s*(?P<off
 
 
 class DateError(ValueError):
-    """The text is no date, month, time or moment; the message is one Chinese sentence that says why."""
+    """The text is no date, month, time or moment; `sentence`, which is also the message, says why."""
+
+    def __init__(self, sentence: Sentence) -> None:
+        super().__init__(sentence)
+        self.sentence = sentence
 
 
 def parse_date(text: str) -> date:
@@ -58,28 +61,34 @@ def parse_date(text: str) -> date:
     (2025-02-15, 20250215); 民國前1年2月3日 and -1/2/3 lie in 1911. Full-width characters are read like plain ones.
     Raises DateError, also outside 1800–2910.
     """
-    found = _match(_DATES, text, "日期", "114/2/15、1140215 或 2025-02-15")
+    found = _match(_DATES, text, Words("日期"), Words("114/2/15、1140215 或 2025-02-15"))
     shown, year = _year(found)
     month, day = int(found["month"]), int(found["day"])
-    days = _days_in_month(year, month, f"{shown}/{month}/{day}")
-    if not 1 <= day <= days:
-        reason = f"{shown} 年 {month} 月只有 {days} 日" if day else "日從 1 起算"
-        raise DateError(f"{shown}/{month}/{day} 不存在：{reason}。")
+    typed = Sentence("{year}/{month}/{day}", year=shown, month=month, day=day)
+    days = _days_in_month(year, month, typed)
+    if not day:
+        raise DateError(Sentence("{typed} 不存在：日從 1 起算。", typed=typed))
+    if day > days:
+        raise DateError(
+            Sentence(
+                "{typed} 不存在：{year} 年 {month} 月只有 {days} 日。", typed=typed, year=shown, month=month, days=days
+            )
+        )
     return date(year, month, day)
 
 
 def parse_month(text: str) -> date:
     """Return the first day of the month that `text` names (114/2, 11402, 114 年 2 月, 2025-02). Raises DateError."""
-    found = _match(_MONTHS, text, "月份", "114/2、11402 或 2025-02")
+    found = _match(_MONTHS, text, Words("月份"), Words("114/2、11402 或 2025-02"))
     shown, year = _year(found)
     month = int(found["month"])
-    _days_in_month(year, month, f"{shown}/{month}")
+    _days_in_month(year, month, Sentence("{year}/{month}", year=shown, month=month))
     return date(year, month, 1)
 
 
 def parse_time(text: str) -> time:
     """Return the time of day that `text` names (09:20, 9:20, 0920; seconds may follow). Raises DateError."""
-    return _clock(_match(_CLOCKS, text, "時間", "09:20 或 0920"))
+    return _clock(_match(_CLOCKS, text, Words("時間"), Words("09:20 或 0920")))
 
 
 def parse_moment(text: str) -> datetime:
@@ -88,7 +97,7 @@ def parse_moment(text: str) -> datetime:
     A date of any form that `parse_date` reads, then `T` or a space, a time and perhaps an offset (Z, +08:00); without
     an offset the time is Taipei's, without a time it is 00:00. 24:00 is 00:00 of the next day. Raises DateError.
     """
-    plain = _plain(text, "時間", "114/3/20 23:59 或 2025-03-20T23:59:59+08:00")
+    plain = _plain(text, Words("時間"), Words("114/3/20 23:59 或 2025-03-20T23:59:59+08:00"))
     parts = _MOMENT.fullmatch(plain)
     if parts is None:
         return datetime.combine(parse_date(plain), time(), TAIPEI)
@@ -100,79 +109,62 @@ def parse_moment(text: str) -> datetime:
     return datetime.combine(day, clock, _zone(parts["offset"])).astimezone(TAIPEI)
 
 
-def format_roc(day: date) -> str:
-    """Return `day` as pages show it: 114/02/15, 69/02/03, 民國前 1/02/03."""
-    return f"{_roc_year(day)}/{day:%m/%d}"
-
-
-def format_roc_weekday(day: date) -> str:
-    """Return `day` with its weekday: 114/02/15（六）."""
-    return f"{format_roc(day)}（{_WEEKDAYS[day.weekday()]}）"
-
-
-def format_roc_month(day: date) -> str:
-    """Return the month of `day`: 114 年 2 月."""
-    return f"{_roc_year(day)} 年 {day.month} 月"
-
-
-def format_roc_year(year: int) -> str:
-    """Return a year of the common era as pages show it: 114, 民國前 1."""
-    return _roc_year(date(year, 1, 1))
-
-
-def _roc_year(day: date) -> str:
-    year = day.year - _ROC_EPOCH
-    return str(year) if year > 0 else f"民國前 {1 - year}"
-
-
-def _plain(text: str, thing: str, examples: str) -> str:
+def _plain(text: str, thing: Words, examples: Words) -> str:
     """Return `text` trimmed, full-width characters made plain. The text itself is never repeated in a message: what
     somebody typed into the wrong field may be personal."""
     plain = text.translate(_FULL_WIDTH).strip() if len(text) <= _LONGEST else ""
     if not plain:
-        raise DateError(f"請填{thing}，寫成 {examples}。" if not text.strip() else _unreadable(thing, examples))
+        if text.strip():
+            raise _unreadable(thing, examples)
+        raise DateError(Sentence("請填{thing}，寫成 {examples}。", thing=thing, examples=examples))
     return plain
 
 
-def _match(patterns: list[re.Pattern[str]], text: str, thing: str, examples: str) -> re.Match[str]:
+def _match(patterns: list[re.Pattern[str]], text: str, thing: Words, examples: Words) -> re.Match[str]:
     plain = _plain(text, thing, examples)
     for pattern in patterns:
         if found := pattern.fullmatch(plain):
             return found
-    raise DateError(_unreadable(thing, examples))
+    raise _unreadable(thing, examples)
 
 
-def _unreadable(thing: str, examples: str) -> str:
-    return f"看不懂這個{thing}，請寫成 {examples}。"
+def _unreadable(thing: Words, examples: Words) -> DateError:
+    return DateError(Sentence("看不懂這個{thing}，請寫成 {examples}。", thing=thing, examples=examples))
 
 
-def _year(found: re.Match[str]) -> tuple[str, int]:
+def _year(found: re.Match[str]) -> tuple[Value, int]:
     """Return the year as its writer would read it back (114, 2025, 民國前 1) and as a Western year."""
+    shown: Value
     era, digits = found["era"] or "", found["year"]
     number = 1 if digits == "元" else int(digits)
     if era == "西元" or (not era and len(digits) == 4):
         shown, year = digits, number
     elif number == 0:
-        raise DateError("沒有民國 0 年：民國 1 年的前一年是民國前 1 年。")
+        raise DateError(Sentence("沒有民國 0 年：民國 1 年的前一年是民國前 1 年。"))
     elif era == "-" or era.endswith("前"):
-        shown, year = f"民國前 {number}", _ROC_EPOCH + 1 - number
+        shown, year = Sentence("民國前 {number}", number=number), ROC_EPOCH + 1 - number
     else:
-        shown, year = str(number), number + _ROC_EPOCH
+        shown, year = str(number), number + ROC_EPOCH
     if not _FIRST_YEAR <= year <= _LAST_YEAR:
-        raise DateError(f"年份要在西元 {_FIRST_YEAR} 到 {_LAST_YEAR} 年（民國 {_LAST_YEAR - _ROC_EPOCH} 年）之間。")
+        raise DateError(
+            Sentence(
+                "年份要在西元 {first} 到 {last} 年（民國 {last_roc} 年）之間。",
+                first=_FIRST_YEAR, last=_LAST_YEAR, last_roc=_LAST_YEAR - ROC_EPOCH,
+            )
+        )  # fmt: skip
     return shown, year
 
 
-def _days_in_month(year: int, month: int, shown: str) -> int:
+def _days_in_month(year: int, month: int, typed: Sentence) -> int:
     if not 1 <= month <= 12:
-        raise DateError(f"{shown} 不存在：月份是 1 到 12。")
+        raise DateError(Sentence("{typed} 不存在：月份是 1 到 12。", typed=typed))
     return monthrange(year, month)[1]
 
 
 def _clock(found: re.Match[str]) -> time:
     hour, minute, second = int(found["hour"]), int(found["minute"]), int(found["second"] or 0)
     if hour > 23 or minute > 59 or second > 59:
-        raise DateError(f"{found[0]} 不存在：時是 0 到 23，分與秒是 0 到 59。")
+        raise DateError(Sentence("{typed} 不存在：時是 0 到 23，分與秒是 0 到 59。", typed=found[0]))
     return time(hour, minute, second, int((found["fraction"] or "")[:6].ljust(6, "0")))
 
 
@@ -183,6 +175,6 @@ def _zone(offset: str | None) -> ZoneInfo | timezone:
         return UTC
     hours, minutes = int(offset[1:3]), int(offset[-2:])
     if hours > 23 or minutes > 59:
-        raise DateError(f"時差 {offset} 不存在：時是 0 到 23，分是 0 到 59。")
+        raise DateError(Sentence("時差 {offset} 不存在：時是 0 到 23，分是 0 到 59。", offset=offset))
     distance = timedelta(hours=hours, minutes=minutes)
     return timezone(-distance if offset[0] == "-" else distance)

@@ -15,7 +15,7 @@ from quitledger.audit import journal
 from quitledger.cases.models import Case
 from quitledger.cases.rules import age_on
 from quitledger.institutions.queries import own_contract
-from quitledger.policy import PolicyGap, format_roc, policy_on
+from quitledger.policy import PolicyGap, format_closing, format_roc, policy_on
 from quitledger.visits.findings import quotas_reached
 from quitledger.visits.history import versions_of
 from quitledger.visits.models import Draft
@@ -31,7 +31,7 @@ from quitledger.visits.queries import (
     standings_on,
     visible_visit,
 )
-from quitledger.visits.rules import LABELS, format_closing, month_of
+from quitledger.visits.rules import LABELS, month_of
 from quitledger.visits.services import Outcome, as_entry, record_visits
 
 from . import drafts

@@ -12,11 +12,11 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from quitledger.accounts.permissions import Permission
 from quitledger.institutions.models import InstitutionDetails
-from quitledger.policy import TAIPEI, format_roc_month
+from quitledger.policy import TAIPEI, format_closing, format_roc_month
 from quitledger.policy.problem import Refused
 from quitledger.visits.models import Month, WindowExtension
 from quitledger.visits.queries import closes_at as closes_at_of
-from quitledger.visits.rules import REASON_LENGTH, format_closing
+from quitledger.visits.rules import REASON_LENGTH
 from quitledger.visits.services import extend_window
 
 from .forms import ClockField, Form, PlainTextField, RocDateField, RocMonthField, add_problems, shown

@@ -7,9 +7,9 @@ from typing import Any
 
 import click
 
-from quitledger.policy import TAIPEI, DateError, PolicyGap, format_roc, format_roc_weekday, parse_moment
+from quitledger.policy import TAIPEI, DateError, PolicyGap, format_closing, format_roc, format_roc_weekday, parse_moment
 from quitledger.policy.command import RocDate, json_option
-from quitledger.visits.rules import Window, format_closing, recording_window
+from quitledger.visits.rules import Window, recording_window
 
 
 class Moment(click.ParamType[datetime]):

@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from datetime import date, time
 from enum import StrEnum
 
-from quitledger.policy import policy_on
+from quitledger.policy import Words, policy_on
 
 MEDICATION = "medication"
 COUNSELLING = "counselling"
 KINDS = (MEDICATION, COUNSELLING)
-LABELS = {MEDICATION: "用藥", COUNSELLING: "衛教"}
+LABELS = {MEDICATION: Words("用藥"), COUNSELLING: Words("衛教")}
 _END_OF_DAY = time.max  # a service without a time comes after those with one
 
 

@@ -19,11 +19,11 @@ from quitledger.cases.rules import (
     medication_eligibility,
     pregnancy_problems,
 )
-from quitledger.policy import TAIPEI, PolicyGap, Problem, format_roc, format_roc_month, format_roc_year, policy_on
+from quitledger.policy import TAIPEI, Month, PolicyGap, Problem, Sentence, Several, Words, Year, policy_on
 
 from .courses import COUNSELLING, LABELS, MEDICATION, CourseService, with_service
 
-COUNSELLING_MODES = {"in_person": "面對面", "telephone": "電話"}
+COUNSELLING_MODES = {"in_person": Words("面對面"), "telephone": Words("電話")}
 NOTE_LENGTH = 500  # characters: the width of the column, no rule of the programme
 REASON_LENGTH = 200  # likewise
 UNSTORABLE = re.compile(r"[\x00\ud800-\udfff]")  # NUL and lone surrogates: no text of the database holds them
@@ -56,9 +56,12 @@ class Timeliness(StrEnum):
     LATE = "late"
 
     @property
-    def label(self) -> str:
+    def label(self) -> Words:
         """The tag's words."""
-        return {"prompt": "24 小時內", "in_window": "期限內", "late": "補登"}[self]
+        return _TIMELINESS[self]
+
+
+_TIMELINESS = {"prompt": Words("24 小時內"), "in_window": Words("期限內"), "late": Words("補登")}
 
 
 def month_of(day: date) -> date:
@@ -92,14 +95,6 @@ def recording_window(visit_on: date, visit_time: time | None = None, *, closes_a
         closes_at=closes_at or month_closes_at(visit_on),
         prompt_until=prompt_until(visit_on, visit_time, policy_on(month_of(visit_on), "recording_promptly_hours")),
     )
-
-
-def format_closing(closes_at: datetime) -> str:
-    """A closing moment as people say it: midnight belongs to the day that ends, "114/03/20 24:00"."""
-    local = closes_at.astimezone(TAIPEI)
-    if local.time() == time():
-        return f"{format_roc(local.date() - timedelta(days=1))} 24:00"
-    return f"{format_roc(local.date())} {local:%H:%M}"
 
 
 def timeliness(window: Window, recorded_at: datetime) -> Timeliness:
@@ -269,7 +264,10 @@ def recorded_otherwise(entry: Entry) -> Problem:
     """The same form sent again with other contents: what stands is not overwritten."""
     return Problem(
         "visit-recorded-otherwise",
-        f"這張表單剛才已登錄為 {format_roc(entry.visit_on)} 的就醫資料，但這次送出的內容不同。請開啟該筆查看，要改內容請用登錄資料修改。",
+        Sentence(
+            "這張表單剛才已登錄為 {day} 的就醫資料，但這次送出的內容不同。請開啟該筆查看，要改內容請用登錄資料修改。",
+            day=entry.visit_on,
+        ),
         "visit_on",
     )
 
@@ -288,7 +286,8 @@ def check_visit(entry: Entry, facts: Facts) -> list[Problem]:
         try:
             problems += rule(entry, facts)
         except PolicyGap as gap:
-            problems.append(Problem("policy-unknown", f"{gap.reason}還不能登錄，請洽管理窗口。", "visit_on", gap.name))
+            message = Sentence("{reason}還不能登錄，請洽管理窗口。", reason=gap.reason)
+            problems.append(Problem("policy-unknown", message, "visit_on", gap.name))
     return problems
 
 
@@ -300,13 +299,13 @@ def _services(entry: Entry, facts: Facts) -> list[Problem]:
 
 def _day(entry: Entry, facts: Facts) -> list[Problem]:
     """Not in the future, not before birth."""
-    day, shown = entry.visit_on, format_roc(entry.visit_on)
+    day = entry.visit_on
     moment = facts.moment.astimezone(TAIPEI)
     if day > moment.date():
         return [
             Problem(
                 "visit-in-future",
-                f"就醫日期 {shown} 還沒到。今天是 {format_roc(moment.date())}，請填實際就醫的日期。",
+                Sentence("就醫日期 {day} 還沒到。今天是 {today}，請填實際就醫的日期。", day=day, today=moment.date()),
                 "visit_on",
             )
         ]
@@ -315,12 +314,13 @@ def _day(entry: Entry, facts: Facts) -> list[Problem]:
         problems.append(
             Problem(
                 "visit-time-in-future",
-                f"就醫時間 {entry.visit_time:%H:%M} 還沒到，請填實際就醫的時間，或留白。",
+                Sentence("就醫時間 {time} 還沒到，請填實際就醫的時間，或留白。", time=entry.visit_time),
                 "visit_time",
             )
         )
     if day < facts.birth_on:
-        problems.append(Problem("visit-before-birth", f"就醫日期 {shown} 早於出生日期，請確認這兩個日期。", "visit_on"))
+        message = Sentence("就醫日期 {day} 早於出生日期，請確認這兩個日期。", day=day)
+        problems.append(Problem("visit-before-birth", message, "visit_on"))
     return problems
 
 
@@ -331,11 +331,14 @@ def _window(entry: Entry, facts: Facts) -> list[Problem]:
     closes_at = facts.closes_at or month_closes_at(entry.visit_on)
     if facts.moment < closes_at:
         return []
-    month = format_roc_month(entry.visit_on)
     return [
         Problem(
             "window-closed",
-            f"{month}的登錄期限 {format_closing(closes_at)} 已過，貴機構不能再自行新增。可向管理窗口申請補登。",
+            Sentence(
+                "{month}的登錄期限 {closing} 已過，貴機構不能再自行新增。可向管理窗口申請補登。",
+                month=Month(entry.visit_on),
+                closing=closes_at,
+            ),
             "visit_on",
             "recording_window_last_day",
         )
@@ -347,7 +350,10 @@ def _contract(entry: Entry, facts: Facts) -> list[Problem]:
         return [
             Problem(
                 "institution-not-contracted",
-                f"貴機構在 {format_roc(entry.visit_on)} 沒有戒菸服務合約，不能登錄當日的服務。請確認就醫日期，或洽管理窗口。",
+                Sentence(
+                    "貴機構在 {day} 沒有戒菸服務合約，不能登錄當日的服務。請確認就醫日期，或洽管理窗口。",
+                    day=entry.visit_on,
+                ),
                 "visit_on",
                 "contract_required",
             )
@@ -361,11 +367,12 @@ def _staff(entry: Entry, facts: Facts) -> list[Problem]:
     for kind, uid in entry.kinds.items():
         name, label = f"{kind}_staff", LABELS[kind]
         if uid is None:
-            problems.append(Problem("staff-missing", f"請選擇{label}人員。", name))
+            problems.append(Problem("staff-missing", Sentence("請選擇{service}人員。", service=label), name))
             continue
         staff = facts.staff.get(uid)
         if staff is None:
-            problems.append(Problem("staff-unknown", f"找不到這位{label}人員，請從名單中選擇。", name))
+            message = Sentence("找不到這位{service}人員，請從名單中選擇。", service=label)
+            problems.append(Problem("staff-unknown", message, name))
             continue
         if not policy_on(entry.visit_on, "staff_contract_required"):
             continue
@@ -378,7 +385,11 @@ def _staff(entry: Entry, facts: Facts) -> list[Problem]:
             problems.append(
                 Problem(
                     "staff-not-permitted",
-                    f"{staff.label} 的人員合約不含{label}，請改選可提供{label}的人員。",
+                    Sentence(
+                        "{staff} 的人員合約不含{service}，請改選可提供{service}的人員。",
+                        staff=staff.label,
+                        service=label,
+                    ),
                     name,
                     "staff_contract_required",
                 )
@@ -386,11 +397,11 @@ def _staff(entry: Entry, facts: Facts) -> list[Problem]:
     return problems
 
 
-def _not_contracted(staff: StaffFacts, day: date) -> str:
+def _not_contracted(staff: StaffFacts, day: date) -> Sentence:
     earlier = [c.ends_on for c in staff.contracts if c.ends_on and c.ends_on < day]
     if earlier:
-        return f"{staff.label} 的人員合約到 {format_roc(max(earlier))} 為止，請改選當日在約人員。"
-    return f"{staff.label} 在 {format_roc(day)} 沒有人員合約，請改選當日在約人員。"
+        return Sentence("{staff} 的人員合約到 {day} 為止，請改選當日在約人員。", staff=staff.label, day=max(earlier))
+    return Sentence("{staff} 在 {day} 沒有人員合約，請改選當日在約人員。", staff=staff.label, day=day)
 
 
 def _lines(entry: Entry, facts: Facts) -> list[Problem]:
@@ -410,7 +421,11 @@ def _lines(entry: Entry, facts: Facts) -> list[Problem]:
             problems.append(
                 Problem(
                     "medicine-not-listed",
-                    f"{medicine.name} 在 {format_roc(entry.visit_on)} 不在補助品項內，請改選當日的補助品項。",
+                    Sentence(
+                        "{medicine} 在 {day} 不在補助品項內，請改選當日的補助品項。",
+                        medicine=medicine.name,
+                        day=entry.visit_on,
+                    ),
                     f"lines-{number}-medicine",
                     "listed_medicine_required",
                 )
@@ -424,7 +439,7 @@ def _lines(entry: Entry, facts: Facts) -> list[Problem]:
             problems.append(
                 Problem(
                     "weeks-above-limit",
-                    f"每次用藥最多 {most} 週，您填了 {line.supply_weeks} 週。",
+                    Sentence("每次用藥最多 {most} 週，您填了 {typed} 週。", most=most, typed=line.supply_weeks),
                     f"lines-{number}-supply_weeks",
                     "weeks_per_visit",
                 )
@@ -434,7 +449,12 @@ def _lines(entry: Entry, facts: Facts) -> list[Problem]:
             problems.append(
                 Problem(
                     "days-above-limit",
-                    f"天數應在 1 到 {most * 7} 天之間（每次用藥最多 {most} 週），您填了 {line.days} 天。",
+                    Sentence(
+                        "天數應在 1 到 {days} 天之間（每次用藥最多 {weeks} 週），您填了 {typed} 天。",
+                        days=most * 7,
+                        weeks=most,
+                        typed=line.days,
+                    ),
                     f"lines-{number}-supply_days",
                     "weeks_per_visit",
                 )
@@ -444,12 +464,16 @@ def _lines(entry: Entry, facts: Facts) -> list[Problem]:
 
 def _same_day(entry: Entry, facts: Facts) -> list[Problem]:
     """One visit a day: a service already recorded is refused, a missing one joins the visit of that day."""
-    shown = format_roc(entry.visit_on)
+    day = entry.visit_on
     recorded = {s.kind for s in facts.services if s.visit_on == entry.visit_on}
     problems = [
         Problem(
             "visit-exists",
-            f"{shown} 已登錄過{LABELS[kind]}。同一天同一項服務只登錄一次，請到就醫資料查詢確認那一筆。",
+            Sentence(
+                "{day} 已登錄過{service}。同一天同一項服務只登錄一次，請到就醫資料查詢確認那一筆。",
+                day=day,
+                service=LABELS[kind],
+            ),
             "visit_on",
             "same_day_visits",
         )
@@ -461,24 +485,31 @@ def _same_day(entry: Entry, facts: Facts) -> list[Problem]:
             problems.append(
                 Problem(
                     "visit-value-differs",
-                    f"{shown} 已登錄用藥，懷孕是「否」，與您填的不同。請確認是否懷孕；確為懷孕時，請到該筆修改。",
+                    Sentence(
+                        "{day} 已登錄用藥，懷孕是「否」，與您填的不同。請確認是否懷孕；確為懷孕時，請到該筆修改。",
+                        day=day,
+                    ),
                     "pregnant",
                     "pregnancy_excludes_medication",
                 )
             )
         for name, label, unit in (
-            ("visit_time", "就醫時間", ""),
-            ("cigarettes_per_day", "平均每日支數", " 支"),
-            ("co_ppm", "一氧化碳", " ppm"),
-            ("note", "備註", ""),
+            ("visit_time", Words("就醫時間"), ""),
+            ("cigarettes_per_day", Words("平均每日支數"), Words("支")),
+            ("co_ppm", Words("一氧化碳"), "ppm"),
+            ("note", Words("備註"), ""),
         ):
             known, typed = getattr(facts.same_day, name), getattr(entry, name)
             if known not in (None, "") and typed not in (None, "") and known != typed:
-                known = f"{known:%H:%M}" if isinstance(known, time) else known
                 problems.append(
                     Problem(
                         "visit-value-differs",
-                        f"{shown} 已登錄的{label}是「{known}{unit}」，與您填的不同。這次服務會併入同一筆就醫資料，請填相同的內容或留白。",
+                        Sentence(
+                            "{day} 已登錄的{label}是「{known}」，與您填的不同。這次服務會併入同一筆就醫資料，請填相同的內容或留白。",
+                            day=day,
+                            label=label,
+                            known=Sentence("{number} {unit}", number=known, unit=unit) if unit else known,
+                        ),
                         name,
                     )
                 )
@@ -493,13 +524,16 @@ def _spacing(entry: Entry, facts: Facts) -> list[Problem]:
         near = [day for day in recorded if day != entry.visit_on and _too_near(day, entry.visit_on)]
         if not near:
             continue
-        days = "、".join(format_roc(day) for day in near)
-        spacing = _spacing_days(near[0], entry.visit_on)
-        earliest = format_roc(_earliest_free(entry.visit_on, recorded))
         problems.append(
             Problem(
                 "visit-too-near",
-                f"{LABELS[kind]}與 {days} 間隔小於 {spacing} 日。同項服務最早可登錄 {earliest}。若真正就醫日是別天，請改就醫日期。",
+                Sentence(
+                    "{service}與 {days} 間隔小於 {spacing} 日。同項服務最早可登錄 {earliest}。若真正就醫日是別天，請改就醫日期。",
+                    service=LABELS[kind],
+                    days=Several(near),
+                    spacing=_spacing_days(near[0], entry.visit_on),
+                    earliest=_earliest_free(entry.visit_on, recorded),
+                ),
                 "visit_on",
                 "visit_spacing_days",
             )
@@ -568,8 +602,14 @@ def _courses(entry: Entry, facts: Facts) -> list[Problem]:
             problems.append(
                 Problem(
                     "course-beyond-year",
-                    f"這次{LABELS[kind]}會是民國 {format_roc_year(course.year)} 年的第 {course.number} 個療程。每年最多 {most} 個療程"
-                    "（含在其他機構的），不能登錄；可於次年再開始新的療程。若就醫日期填錯，請改就醫日期。",
+                    Sentence(
+                        "這次{service}會是民國 {year} 年的第 {number} 個療程。每年最多 {most} 個療程（含在其他機構的），不能登錄；"
+                        "可於次年再開始新的療程。若就醫日期填錯，請改就醫日期。",
+                        service=LABELS[kind],
+                        year=Year(course.year),
+                        number=course.number,
+                        most=most,
+                    ),
                     "visit_on",
                     "third_course",
                 )
@@ -581,7 +621,8 @@ def _values(entry: Entry, facts: Facts) -> list[Problem]:
     problems = implausible({"cigarettes_per_day": entry.cigarettes_per_day, "co_ppm": entry.co_ppm})
     problems += pregnancy_problems(entry.pregnant, facts.sex)
     if len(entry.note) > NOTE_LENGTH:
-        problems.append(Problem("note-too-long", f"備註最多 {NOTE_LENGTH} 字，您填了 {len(entry.note)} 字。", "note"))
+        message = Sentence("備註最多 {most} 字，您填了 {typed} 字。", most=NOTE_LENGTH, typed=len(entry.note))
+        problems.append(Problem("note-too-long", message, "note"))
     if UNSTORABLE.search(entry.note):
         problems.append(Problem("note-unreadable", "備註有無法儲存的字元，請刪除後重填。", "note"))
     if entry.counselling and entry.counselling.mode not in COUNSELLING_MODES:
@@ -631,7 +672,9 @@ def _day_taken(entry: Entry, facts: Facts) -> tuple[list[Problem], Facts]:
         return [], facts
     problem = Problem(
         "day-taken",
-        f"{format_roc(entry.visit_on)} 已有這位戒菸者的另一筆就醫資料，一天只能有一筆。請改填別的日期，或到那一筆修改。",
+        Sentence(
+            "{day} 已有這位戒菸者的另一筆就醫資料，一天只能有一筆。請改填別的日期，或到那一筆修改。", day=entry.visit_on
+        ),
         "visit_on",
         "same_day_visits",
     )
@@ -644,7 +687,8 @@ def check_reason(reason: str) -> list[Problem]:
     if not reason.strip():
         return [Problem("reason-missing", "請填原因，之後查看版本紀錄的人才知道為什麼。", "reason")]
     if len(reason) > REASON_LENGTH:
-        return [Problem("reason-too-long", f"原因最多 {REASON_LENGTH} 字，您填了 {len(reason)} 字。", "reason")]
+        message = Sentence("原因最多 {most} 字，您填了 {typed} 字。", most=REASON_LENGTH, typed=len(reason))
+        return [Problem("reason-too-long", message, "reason")]
     if UNSTORABLE.search(reason):
         return [Problem("reason-unreadable", "原因有無法儲存的字元，請刪除後重填。", "reason")]
     return []
@@ -657,8 +701,11 @@ def _still_open(visit_on: date, facts: Facts, closes_at: datetime | None) -> lis
     return [
         Problem(
             "window-closed",
-            f"{format_roc_month(visit_on)}的登錄期限 {format_closing(closes_at)} 已過，貴機構不能再自行修改或作廢。"
-            "可向管理窗口申請更正。",
+            Sentence(
+                "{month}的登錄期限 {closing} 已過，貴機構不能再自行修改或作廢。可向管理窗口申請更正。",
+                month=Month(visit_on),
+                closing=closes_at,
+            ),
             "visit_on",
             "recording_window_last_day",
         )
@@ -669,7 +716,10 @@ def recorded_and_voided(entry: Entry) -> Problem:
     """The form of a visit that was voided meanwhile, sent again."""
     return Problem(
         "visit-voided",
-        f"這張表單登錄的 {format_roc(entry.visit_on)} 就醫資料已經作廢。要恢復請到該筆就醫資料；要另外登錄請開新的登錄頁。",
+        Sentence(
+            "這張表單登錄的 {day} 就醫資料已經作廢。要恢復請到該筆就醫資料；要另外登錄請開新的登錄頁。",
+            day=entry.visit_on,
+        ),
         "visit_on",
     )
 
@@ -695,7 +745,8 @@ def check_extension(
     """
     problems = []
     if in_force is None:
-        problems.append(Problem("month-unknown", f"{format_roc_month(month)}沒有登錄期限，不能延長。", "month"))
+        message = Sentence("{month}沒有登錄期限，不能延長。", month=Month(month))
+        problems.append(Problem("month-unknown", message, "month"))
     if reach == "county" and not county:
         problems.append(Problem("county-missing", "請選擇縣市。", "county"))
     if reach == "institution" and institution_id is None:
@@ -704,7 +755,7 @@ def check_extension(
         problems.append(
             Problem(
                 "extension-shortens",
-                f"只能延長，不能縮短。目前到 {format_closing(in_force)}，請填更晚的時間。",
+                Sentence("只能延長，不能縮短。目前到 {closing}，請填更晚的時間。", closing=in_force),
                 "closes_at",
             )
         )
@@ -713,7 +764,8 @@ def check_extension(
     if not reason.strip():
         problems.append(Problem("reason-missing", "請填延長的事由，例如系統中斷、颱風停班。", "reason"))
     elif len(reason) > REASON_LENGTH:
-        problems.append(Problem("reason-too-long", f"事由最多 {REASON_LENGTH} 字，您填了 {len(reason)} 字。", "reason"))
+        message = Sentence("事由最多 {most} 字，您填了 {typed} 字。", most=REASON_LENGTH, typed=len(reason))
+        problems.append(Problem("reason-too-long", message, "reason"))
     if UNSTORABLE.search(reason):
         problems.append(Problem("reason-unreadable", "事由有無法儲存的字元，請刪除後重填。", "reason"))
     return problems

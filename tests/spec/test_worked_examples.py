@@ -14,7 +14,16 @@ import pytest
 import yaml
 
 from quitledger.cases.rules import FTND_ITEMS, FtndAnswers, check_baseline, ftnd_score
-from quitledger.policy import TAIPEI, format_roc, format_roc_year, parse_date, parse_moment, parse_time, policy_on
+from quitledger.policy import (
+    TAIPEI,
+    format_closing,
+    format_roc,
+    format_roc_year,
+    parse_date,
+    parse_moment,
+    parse_time,
+    policy_on,
+)
 from quitledger.policy.identity import IdentityKind, check_identity, mask, sex_of
 from quitledger.visits.courses import CourseService, courses_of, with_service
 from quitledger.visits.rules import (
@@ -36,7 +45,6 @@ from quitledger.visits.rules import (
     StaffPeriod,
     check_visit,
     eligibility,
-    format_closing,
     recording_window,
     timeliness,
 )

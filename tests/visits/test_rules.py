@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from quitledger.policy import TAIPEI, PolicyGap, SelectingDay, parameter, parse_moment, policy_on
+from quitledger.policy import TAIPEI, PolicyGap, SelectingDay, format_closing, parameter, parse_moment, policy_on
 from quitledger.visits import courses, rules
 from quitledger.visits.courses import CourseService
 from quitledger.visits.rules import (
@@ -37,7 +37,6 @@ from quitledger.visits.rules import (
     check_extension,
     check_visit,
     eligibility,
-    format_closing,
     month_closes_at,
     month_of,
     prompt_until,

@@ -12,8 +12,8 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from quitledger.policy import TAIPEI, format_roc, format_roc_month, format_roc_weekday, format_roc_year
-from quitledger.visits.rules import Timeliness, format_closing
+from quitledger.policy import TAIPEI, format_closing, format_roc, format_roc_month, format_roc_weekday, format_roc_year
+from quitledger.visits.rules import Timeliness
 
 from ..kept_forms import FIELD, whose
 
