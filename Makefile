@@ -16,7 +16,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 # Django wants a database named even where it is not asked.
 NO_DATABASE := DATABASE_URL=postgresql://nobody@127.0.0.1:1/none QUITLEDGER_SECRET_KEY=none DJANGO_SETTINGS_MODULE=quitledger.settings
 
-.PHONY: help setup demo test check bench lock
+.PHONY: help setup demo test check bench lock messages
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -43,10 +43,14 @@ check: $(VENV)/.installed-dev  ## lint, types, layering, templates, lock files, 
 	$(NO_DATABASE) $(BIN)/python -W ignore -m django makemigrations --check --dry-run
 	@rm -rf $(VENV)/policy && $(BIN)/quitledger policy docs $(VENV)/policy > /dev/null
 	diff -r docs/policy $(VENV)/policy
+	$(BIN)/python .ci/messages.py --check
 	@echo "All checks passed."
 
 bench: $(VENV)/.installed-dev  ## measure, as JSON
 	@$(BIN)/python -m tests.bench
+
+messages: $(VENV)/.installed-dev  ## gather the texts for the English catalogue and compile it
+	$(BIN)/python .ci/messages.py
 
 lock:  ## work out the lock files anew (needs uv: pip install uv)
 	@command -v $(UV) > /dev/null || { echo "make lock needs uv: pip install uv"; exit 1; }

@@ -80,6 +80,7 @@ MIDDLEWARE = [
     "csp.middleware.CSPMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
+    "quitledger.portal.languages.LanguageMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
@@ -109,6 +110,7 @@ FORM_RENDERER = "quitledger.portal.forms.Renderer"
 
 LANGUAGE_CODE = "zh-hant"
 LANGUAGES = [("zh-hant", "中文"), ("en", "English")]
+LOCALE_PATHS = [PACKAGE / "locale"]
 TIME_ZONE = "Asia/Taipei"
 USE_TZ = True
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 500

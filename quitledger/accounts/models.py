@@ -13,6 +13,7 @@ from django.db.models import F, Q
 from django.db.models.functions import Lower
 
 from quitledger.audit.database import ProgrammeNow
+from quitledger.policy.sentences import Words
 
 from .permissions import AGENCY_ROLES
 
@@ -26,7 +27,7 @@ class User(AbstractBaseUser):
 
     uid = models.UUIDField(unique=True, db_default=RandomUUID(), editable=False)
     username = models.CharField(
-        "帳號", max_length=60, unique=True, error_messages={"unique": "已經有這個帳號，請改用別的名稱。"}
+        "帳號", max_length=60, unique=True, error_messages={"unique": Words("已經有這個帳號，請改用別的名稱。")}
     )
     display_name = models.CharField("姓名", max_length=60)
     agency_role = models.CharField(
@@ -82,8 +83,8 @@ class OneTimeCode(models.Model):
 class NoticeKind(models.TextChoices):
     """What was done."""
 
-    PASSWORD_RESET = "password_reset", "密碼已重設"
-    SECOND_FACTOR_RESET = "second_factor_reset", "驗證器 App、密碼金鑰與復原代碼已移除"
+    PASSWORD_RESET = "password_reset", Words("密碼已重設")
+    SECOND_FACTOR_RESET = "second_factor_reset", Words("驗證器 App、密碼金鑰與復原代碼已移除")
 
 
 class Notice(models.Model):

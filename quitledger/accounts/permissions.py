@@ -2,6 +2,8 @@
 
 from enum import StrEnum
 
+from quitledger.policy.sentences import Words
+
 
 class Permission(StrEnum):
     """What an account may do. The word is also the audit action and, with a slash, the URL."""
@@ -49,12 +51,12 @@ class Role(StrEnum):
 
 
 LABELS = {
-    Role.RECORDER: "登錄人員",
-    Role.SUPERVISOR: "業務主管",
-    Role.DESK_OFFICER: "窗口人員",
-    Role.DESK_SUPERVISOR: "窗口主管",
-    Role.ANALYST: "分析人員",
-    Role.ADMINISTRATOR: "系統管理者",
+    Role.RECORDER: Words("登錄人員"),
+    Role.SUPERVISOR: Words("業務主管"),
+    Role.DESK_OFFICER: Words("窗口人員"),
+    Role.DESK_SUPERVISOR: Words("窗口主管"),
+    Role.ANALYST: Words("分析人員"),
+    Role.ADMINISTRATOR: Words("系統管理者"),
 }
 INSTITUTION_ROLES = (Role.RECORDER, Role.SUPERVISOR)
 AGENCY_ROLES = (Role.DESK_OFFICER, Role.DESK_SUPERVISOR, Role.ANALYST, Role.ADMINISTRATOR)

@@ -10,6 +10,7 @@ from quitledger.accounts.models import User
 from quitledger.audit.database import ProgrammeNow
 from quitledger.institutions.models import Institution
 from quitledger.policy.identity import IdentityKind, mask
+from quitledger.policy.sentences import Words
 
 
 class Person(models.Model):
@@ -26,7 +27,7 @@ class Person(models.Model):
     identity_token = models.BinaryField()
     identity_key_id = models.CharField(max_length=20)
     birth_on = models.DateField("出生日期")
-    sex = models.CharField("性別", max_length=6, choices=[("male", "男"), ("female", "女")])
+    sex = models.CharField("性別", max_length=6, choices=[("male", Words("男")), ("female", Words("女"))])
     created_at = models.DateTimeField(db_default=ProgrammeNow())
     changed_at = models.DateTimeField(db_default=ProgrammeNow())
 

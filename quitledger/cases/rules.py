@@ -45,7 +45,11 @@ def _data(name: str) -> Any:
 
 
 FTND_ITEMS: tuple[FtndItem, ...] = tuple(
-    FtndItem(item["name"], item["question"], tuple(FtndAnswer(**answer) for answer in item["answers"]))
+    FtndItem(
+        item["name"],
+        Words(item["question"]),
+        tuple(FtndAnswer(answer["word"], Words(answer["label"])) for answer in item["answers"]),
+    )  # fmt: skip
     for item in _data("ftnd.yaml")["items"]
 )
 """The six questions in the order in which they are asked."""
@@ -288,7 +292,7 @@ def _old_enough(on: date, birth_on: date) -> Reason | Problem:
 def _not_pregnant(on: date, pregnant: bool) -> Reason | Problem:
     name = "pregnancy_excludes_medication"
     if not policy_on(on, name):
-        return Reason(True, "懷孕與否不影響用藥。", name)
+        return Reason(True, Words("懷孕與否不影響用藥。"), name)
     if not pregnant:
         return Reason(True, Sentence("就醫日 {day} 未懷孕。", day=on), name)
     message = Sentence("就醫日 {day} 懷孕中，不能用藥；可以登錄衛教。", day=on)
@@ -298,12 +302,12 @@ def _not_pregnant(on: date, pregnant: bool) -> Reason | Problem:
 def _insured(on: date, insured: bool | None) -> Reason | Problem:
     name = "insured_required"
     if not policy_on(on, name):
-        return Reason(True, "用藥不以健保身分為條件。", name)
+        return Reason(True, Words("用藥不以健保身分為條件。"), name)
     if insured is None:
         message = Sentence("還不知道有沒有健保身分，不能用藥。請先確認並登錄健保身分；衛教可以先登錄。")
         return Problem("insured-unknown", message, "insured", name)
     if insured:
-        return Reason(True, "有健保身分。", name)
+        return Reason(True, Words("有健保身分。"), name)
     return Problem(
         "not-insured", "沒有健保身分，不能登錄用藥；可以登錄衛教。身分若有變更，請先更新基本資料。", "insured", name
     )

@@ -9,6 +9,7 @@ from django.db import connection
 from quitledger.accounts.actors import Actor
 from quitledger.accounts.permissions import Permission
 from quitledger.policy import format_roc
+from quitledger.policy.sentences import Words
 
 Labels = Mapping[str, str]  # a word of a closed set → its label
 
@@ -64,7 +65,7 @@ def _said(value: object, labels: Labels) -> str:
     if value is None:
         return ""
     if isinstance(value, bool):
-        return "是" if value else "否"
+        return Words("是") if value else Words("否")
     if isinstance(value, date):
         return format_roc(value)
     return labels.get(str(value), str(value))

@@ -17,7 +17,7 @@ from quitledger.policy.problem import Problem, Refused
 from quitledger.policy.sentences import Sentence, Several, Words
 
 WORDS = {"是": True, "否": False, "Y": True, "N": False, "1": True, "0": False}
-YES_NO = {"yes": "是", "no": "否"}
+YES_NO = {"yes": Words("是"), "no": Words("否")}
 _TITLES_WITHIN = 10  # lines at the top of a file, of which one holds the titles; notes may stand above it
 _LONGEST_NUMBER = 9  # digits
 
@@ -159,7 +159,7 @@ def _decoded(content: bytes) -> str:
             return content.decode(encoding)
         except UnicodeDecodeError:
             continue
-    raise _unreadable("檔案不是 UTF-8 也不是 Big5 的文字。請另存成 CSV（UTF-8）或 XLSX。")
+    raise _unreadable(Words("檔案不是 UTF-8 也不是 Big5 的文字。請另存成 CSV（UTF-8）或 XLSX。"))
 
 
 def _xlsx(content: bytes) -> Iterator[list[str]]:
@@ -167,14 +167,14 @@ def _xlsx(content: bytes) -> Iterator[list[str]]:
     try:
         sheet = load_workbook(BytesIO(content)).get_sheet_by_index(0).to_python(skip_empty_area=False)
     except (CalamineError, IndexError, ValueError):
-        raise _unreadable("試算表無法讀取。請用試算表程式開啟後另存成 XLSX 再試一次。") from None
+        raise _unreadable(Words("試算表無法讀取。請用試算表程式開啟後另存成 XLSX 再試一次。")) from None
     return ([_text(cell) for cell in cells] for cells in sheet)
 
 
 def _text(cell: object) -> str:
     """A cell as it would be typed."""
     if isinstance(cell, bool):
-        return "是" if cell else "否"
+        return Words("是") if cell else Words("否")
     if isinstance(cell, float):
         return str(int(cell)) if cell.is_integer() else str(cell)
     if isinstance(cell, datetime):

@@ -15,45 +15,46 @@ from django.db.models import F, Func, Q, Value
 
 from quitledger.accounts.models import User
 from quitledger.accounts.permissions import INSTITUTION_ROLES
+from quitledger.policy.sentences import Sentence, Words
 
 
 class Tier(models.TextChoices):
     """層級別, in the order of the printed tables."""
 
-    MEDICAL_CENTER = "medical_center", "醫學中心"
-    REGIONAL_HOSPITAL = "regional_hospital", "區域醫院"
-    DISTRICT_HOSPITAL = "district_hospital", "地區醫院"
-    CLINIC = "clinic", "西醫診所"
-    HEALTH_CENTER = "health_center", "衛生所"
-    DENTAL_CLINIC = "dental_clinic", "牙科診所"
-    PHARMACY = "pharmacy", "藥局"
+    MEDICAL_CENTER = "medical_center", Words("醫學中心")
+    REGIONAL_HOSPITAL = "regional_hospital", Words("區域醫院")
+    DISTRICT_HOSPITAL = "district_hospital", Words("地區醫院")
+    CLINIC = "clinic", Words("西醫診所")
+    HEALTH_CENTER = "health_center", Words("衛生所")
+    DENTAL_CLINIC = "dental_clinic", Words("牙科診所")
+    PHARMACY = "pharmacy", Words("藥局")
 
 
 class Profession(models.TextChoices):
     """職類."""
 
-    PHYSICIAN = "physician", "醫師"
-    DENTIST = "dentist", "牙醫師"
-    PHARMACIST = "pharmacist", "藥師"
-    COUNSELLOR = "counsellor", "衛教師"
+    PHYSICIAN = "physician", Words("醫師")
+    DENTIST = "dentist", Words("牙醫師")
+    PHARMACIST = "pharmacist", Words("藥師")
+    COUNSELLOR = "counsellor", Words("衛教師")
 
 
 class Change(models.TextChoices):
     """變更事由: why an institution is called otherwise, or stands elsewhere, from a day on."""
 
-    CODE = "code", "換發代碼"
-    TAKE_OVER = "take_over", "承接"
-    NAME = "name", "更名"
-    MOVE = "move", "遷址"
-    TIER = "tier", "改制"
-    OTHER = "other", "其他"
+    CODE = "code", Words("換發代碼")
+    TAKE_OVER = "take_over", Words("承接")
+    NAME = "name", Words("更名")
+    MOVE = "move", Words("遷址")
+    TIER = "tier", Words("改制")
+    OTHER = "other", Words("其他")
 
 
 class QuotaKind(models.TextChoices):
     """The services that a quota counts (visits.models.ServiceKind)."""
 
-    MEDICATION = "medication", "用藥"
-    COUNSELLING = "counselling", "衛教"
+    MEDICATION = "medication", Words("用藥")
+    COUNSELLING = "counselling", Words("衛教")
 
 
 def period() -> Func:
@@ -151,7 +152,7 @@ class StaffMember(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.get_profession_display()} {self.name}"
+        return Sentence("{profession} {name}", profession=Words(self.get_profession_display()), name=self.name)
 
 
 class StaffContract(models.Model):

@@ -13,6 +13,7 @@ from django.db.models.functions import Coalesce
 from quitledger.accounts.actors import AGENCY, Actor
 from quitledger.accounts.models import OneTimeCode
 from quitledger.policy import TAIPEI, policy_on
+from quitledger.policy.sentences import Words
 
 from .models import InstitutionDetails, Membership, MembershipQuerySet, StaffContract
 
@@ -28,11 +29,11 @@ class State(StrEnum):
 
 
 STATES = {
-    State.INVITED: "還沒登入過",
-    State.ACTIVE: "使用中",
-    State.UNUSED: "久未使用",
-    State.LEAVING: "即將離職",
-    State.ENDED: "已離職",
+    State.INVITED: Words("還沒登入過"),
+    State.ACTIVE: Words("使用中"),
+    State.UNUSED: Words("久未使用"),
+    State.LEAVING: Words("即將離職"),
+    State.ENDED: Words("已離職"),
 }
 
 

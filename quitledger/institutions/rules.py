@@ -49,12 +49,12 @@ def check_invitation(*, role: str, display_name: str, is_known: bool, known: Kno
     problems = check_role(role)
     if is_known:
         if known is None or known.is_agency or known.display_name != display_name.strip():
-            words = "找不到這個帳號與姓名的人。請向本人確認兩者，須完全相同。"
+            words = Words("找不到這個帳號與姓名的人。請向本人確認兩者，須完全相同。")
             problems.append(Problem("account-unknown", words, "username"))
         elif known.has_place_here:
             problems.append(Problem("place-taken", "這個人今天在本機構已有帳號，請到人員清單修改。", "username"))
     elif known is not None:
-        words = (
+        words = Words(
             "這個帳號名稱已經有人使用，請改用別的。如果是同一個人（例如也在別的機構任職），請勾選「這個人已有帳號」。"
         )
         problems.append(Problem("username-taken", words, "username"))
@@ -86,7 +86,7 @@ def check_change(place: Place, *, role: str, renamed: bool, by_desk: bool) -> li
         elif place.role == Role.SUPERVISOR and role != Role.SUPERVISOR and not place.supervisors_left:
             problems.append(_last_supervisor("role"))
         if renamed and place.is_elsewhere:
-            words = "這個帳號也在別的機構任職，姓名由管理窗口更正，請洽管理窗口。"
+            words = Words("這個帳號也在別的機構任職，姓名由管理窗口更正，請洽管理窗口。")
             problems.append(Problem("rename-elsewhere", words, "display_name"))
     return problems
 
@@ -105,7 +105,7 @@ def check_end(place: Place, *, ends_on: date | None, by_desk: bool) -> list[Prob
 
 
 def _last_supervisor(field: str) -> Problem:
-    words = "這是本機構唯一的業務主管。請先邀請或指定另一位業務主管，或洽管理窗口。"
+    words = Words("這是本機構唯一的業務主管。請先邀請或指定另一位業務主管，或洽管理窗口。")
     return Problem("last-supervisor", words, field)
 
 

@@ -297,7 +297,7 @@ def _check_staff_number(number: str) -> list[Problem]:
     """A staff member is told apart by his card's number: one wrong character makes a second person of him."""
     kind = recognise(number)
     if kind is None:
-        words = "「身分證字號」不是身分證或居留證的號碼（1 個英文字母加 9 位數字），請核對證件。"
+        words = Words("「身分證字號」不是身分證或居留證的號碼（1 個英文字母加 9 位數字），請核對證件。")
         return [Problem("identity-unreadable", words, "identity_number")]
     found = check_identity(kind, number, made_up_allowed=purpose() != "production")
     return [replace(problem, field="identity_number") for problem in found]

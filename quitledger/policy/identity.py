@@ -64,7 +64,7 @@ _MAKE_UP_SERIALS = range(10_000_000)
 def _read_countries() -> dict[str, str]:
     path = Path(__file__).parent / "countries.yaml"
     data: dict[str, dict[str, str]] = yaml.safe_load(path.read_text(encoding="utf-8"))
-    return data["iso_3166"] | data["icao_9303"]
+    return {code: Words(name) for code, name in (data["iso_3166"] | data["icao_9303"]).items()}
 
 
 COUNTRIES: Mapping[str, str] = MappingProxyType(_read_countries())
@@ -177,7 +177,7 @@ def _number(code: str, message: str) -> Problem:
 def _card_problems(kind: IdentityKind, text: str, *, made_up_allowed: bool) -> Iterator[Problem]:
     recognised = recognise(text)
     if recognised and text[1] == _MADE_UP and not made_up_allowed:
-        yield _number("identity-made-up", "第 2 碼 0 是虛構字號，只用於示範或測試資料庫。請輸入證件上的號碼。")
+        yield _number("identity-made-up", Words("第 2 碼 0 是虛構字號，只用於示範或測試資料庫。請輸入證件上的號碼。"))
     elif recognised and recognised is not kind:
         yield _number(
             "identity-other-kind",
@@ -195,7 +195,9 @@ def _card_problems(kind: IdentityKind, text: str, *, made_up_allowed: bool) -> I
         # it is never offered.
         yield _number(
             "identity-checksum",
-            "檢查碼不符：最後 1 碼與前面各碼對不起來。可能有 1 碼打錯，或相鄰 2 碼前後顛倒。請對照證件再輸入一次。",
+            Words(
+                "檢查碼不符：最後 1 碼與前面各碼對不起來。可能有 1 碼打錯，或相鄰 2 碼前後顛倒。請對照證件再輸入一次。"
+            ),
         )
 
 
@@ -207,7 +209,7 @@ def _form_problems(kind: IdentityKind, text: str) -> Iterator[Problem]:
         )
         yield _number("identity-length", message)
     if text[0] not in _LETTER_VALUES:
-        yield _number("identity-letter", "第 1 碼應為英文字母（A 到 Z）。")
+        yield _number("identity-letter", Words("第 1 碼應為英文字母（A 到 Z）。"))
     if len(text) > 1 and text[1] not in allowed:
         message = Sentence("{kind}的第 2 碼應為 {allowed}。請對照證件。", kind=kind.label, allowed=allowed_in_words)
         yield _number("identity-second", message)
@@ -232,7 +234,7 @@ def _passport_problems(text: str) -> Iterator[Problem]:
         )  # fmt: skip
         yield _number("identity-length", message)
     if not _PASSPORT_CHARACTERS.fullmatch(text):
-        yield _number("identity-characters", "護照號碼只有英文字母與數字。請對照護照再輸入一次。")
+        yield _number("identity-characters", Words("護照號碼只有英文字母與數字。請對照護照再輸入一次。"))
 
 
 def _country_problems(kind: IdentityKind, country: str) -> Iterator[Problem]:

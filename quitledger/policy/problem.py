@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from quitledger.policy.sentences import Words
+
 
 @dataclass(frozen=True)
 class Problem:
@@ -15,6 +17,10 @@ class Problem:
     message: str
     field: str | None = None
     policy: str | None = None
+
+    def __post_init__(self) -> None:
+        if type(self.message) is str:  # without values: a text of ours all the same
+            object.__setattr__(self, "message", Words(self.message))
 
 
 class Refused(Exception):

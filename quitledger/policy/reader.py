@@ -37,27 +37,27 @@ class _LabelledWord(StrEnum):
 class SelectingDay(_LabelledWord):
     """The day of a case that selects which dated value applies to it."""
 
-    SERVICE_MONTH = "service_month", "就醫月份的第 1 日"
-    EARLIER_DAY = "earlier_day", "兩次就醫中較早的一日"
-    VISIT_DAY = "visit_day", "就醫日"
-    VISIT_MONTH = "visit_month", "就醫當月"
-    INTAKE_DAY = "intake_day", "收案評估日"
-    COURSE_FIRST_DAY = "course_first_day", "療程的第 1 日"
-    DUE_DAY = "due_day", "追蹤應完成日"
-    PUBLICATION_DAY = "publication_day", "公布日"
-    ENTRY_DAY = "entry_day", "紀錄寫入日"
-    ACT_DAY = "act_day", "辦理當日"
+    SERVICE_MONTH = "service_month", Words("就醫月份的第 1 日")
+    EARLIER_DAY = "earlier_day", Words("兩次就醫中較早的一日")
+    VISIT_DAY = "visit_day", Words("就醫日")
+    VISIT_MONTH = "visit_month", Words("就醫當月")
+    INTAKE_DAY = "intake_day", Words("收案評估日")
+    COURSE_FIRST_DAY = "course_first_day", Words("療程的第 1 日")
+    DUE_DAY = "due_day", Words("追蹤應完成日")
+    PUBLICATION_DAY = "publication_day", Words("公布日")
+    ENTRY_DAY = "entry_day", Words("紀錄寫入日")
+    ACT_DAY = "act_day", Words("辦理當日")
 
 
 class Effect(_LabelledWord):
     """What the system does when a case does not keep to the rule."""
 
-    REFUSED = "refused", "拒絕登錄"
-    NEXT_COURSE = "next_course", "起算下一療程"
-    WARNING = "warning", "提醒，不拒絕"
-    DEDUCTION = "deduction", "可能核扣"
-    LABEL = "label", "只標示"
-    NONE = "none", "不適用"
+    REFUSED = "refused", Words("拒絕登錄")
+    NEXT_COURSE = "next_course", Words("起算下一療程")
+    WARNING = "warning", Words("提醒，不拒絕")
+    DEDUCTION = "deduction", Words("可能核扣")
+    LABEL = "label", Words("只標示")
+    NONE = "none", Words("不適用")
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,6 +233,10 @@ def _histories() -> dict[str, tuple[tuple[date, ...], tuple[Any, ...]]]:
     }
 
 
+def _said(text: str | None) -> Words | None:
+    return None if text is None else Words(text)
+
+
 _FILE_KEYS = ("subject", "subject_en", "parameters")
 _PARAMETER_KEYS = ("name", "title", "title_en", "unit", "day", "when_broken", "values")
 _PARAMETER_OPTIONS = ("day_assumed", "note", "words")
@@ -270,18 +274,18 @@ class _RuleFile:
         words = self._words(fields["words"]) if "words" in fields else {}
         return Parameter(
             name=name,
-            title=self._text(fields, "title"),
+            title=Words(self._text(fields, "title")),
             title_en=self._text(fields, "title_en"),
-            subject=subject,
+            subject=Words(subject),
             subject_en=subject_en,
-            unit=self._text(fields, "unit"),
+            unit=Words(self._text(fields, "unit")),
             day=SelectingDay(self._one_of(fields, "day", [day.value for day in SelectingDay])),
             day_assumed=self._flag(fields, "day_assumed"),
             when_broken=WhenBroken(
                 Effect(self._one_of(broken, "effect", [effect.value for effect in Effect])),
-                self._text(broken, "explanation"),
+                Words(self._text(broken, "explanation")),
             ),
-            note=self._optional_text(fields, "note"),
+            note=_said(self._optional_text(fields, "note")),
             words=MappingProxyType(words),
             values=self._values(fields["values"], words),
         )
@@ -306,7 +310,7 @@ class _RuleFile:
         if type(starts_on) is not date:
             self._fault(fields["from"], "from: not a day written YYYY-MM-DD")
         value = self._value(fields["value"], words)
-        source, note = self._optional_text(fields, "source"), self._optional_text(fields, "note")
+        source, note = self._optional_text(fields, "source"), _said(self._optional_text(fields, "note"))
         assumed, start_assumed = self._flag(fields, "assumed"), self._flag(fields, "start_assumed")
         if value is None:
             if note is None:

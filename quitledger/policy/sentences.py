@@ -3,17 +3,32 @@
 A `Sentence` is the finished Chinese text; it remembers the template and the values it was made of. `Words` are fixed
 words of ours among those values. Any other text among them is data (a name, what somebody typed) and is never
 translated. Days, months and moments are given as they are: each language has its own way of writing them.
+
+Whoever shows them says how: while a page is made in another language, `speaker` holds what says a text there, and
+templates ask it (`__html__`). Nobody set: Chinese.
 """
 
 from collections.abc import Callable, Iterable
+from contextvars import ContextVar
 from datetime import date, datetime, time
 from decimal import Decimal
+from html import escape
 from typing import Any, NamedTuple, Self
 
 from quitledger.policy.roc_formats import format_closing, format_roc, format_roc_month, format_roc_year
 
+speaker: ContextVar["Say | None"] = ContextVar("speaker", default=None)
 
-class Words(str):
+
+class Text(str):
+    """A text of ours, whose parts are known."""
+
+    def __html__(self) -> str:
+        say = speaker.get()
+        return escape(say(self) if say else str(self))
+
+
+class Words(Text):
     """Fixed words of ours, a label or the name of a thing: 用藥, 居留證（新式）."""
 
 
@@ -33,7 +48,7 @@ Value = str | int | Decimal | date | time | Month | Year  # and so are the texts
 Say = Callable[[Value], str]
 
 
-class Several(str):
+class Several(Text):
     """A list of things: 用藥、衛教."""
 
     parts: tuple[Value, ...]
@@ -55,7 +70,7 @@ class Clauses(Several):
     separator = "；"
 
 
-class Sentence(str):
+class Sentence(Text):
     """A text of ours with named values: `Sentence("{day} 已登錄過{service}。", day=visit_on, service=Words("用藥"))`."""
 
     template: str

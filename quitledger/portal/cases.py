@@ -10,6 +10,7 @@ from django import forms
 from django.contrib import messages
 from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_http_methods, require_safe
 
@@ -22,6 +23,7 @@ from quitledger.cases.services import BaselineEntry, Registration, record_baseli
 from quitledger.policy import PolicyGap
 from quitledger.policy.identity import COUNTRIES, IdentityKind
 from quitledger.policy.problem import Refused
+from quitledger.policy.sentences import Sentence, Words
 from quitledger.visits.queries import VisitQuery, course_facts, eligibility_on, last_visit, search, standings_on
 
 from .forms import Form, PlainTextField, RocDateField, WholeNumberField, add_problems, shown
@@ -32,7 +34,7 @@ from .transactions import Request
 class FindForm(Form):
     """Whom to look for. Sent by POST: numbers and names never stand in an address."""
 
-    q = shown(PlainTextField(label="身分證字號、病歷號或姓名", max_length=60), grow=True)
+    q = shown(PlainTextField(label=Words("身分證字號、病歷號或姓名"), max_length=60), grow=True)
     then = forms.ChoiceField(choices=[("", ""), ("record", "")], required=False, widget=forms.HiddenInput)
 
 
@@ -41,23 +43,28 @@ class RegisterForm(Form):
 
     uid = forms.UUIDField(widget=forms.HiddenInput)
     identity_kind = forms.TypedChoiceField(
-        label="證號種類", choices=[(kind.value, kind.label) for kind in IdentityKind], widget=forms.RadioSelect,
+        label=Words("證號種類"), choices=[(kind.value, kind.label) for kind in IdentityKind], widget=forms.RadioSelect,
         initial=IdentityKind.NATIONAL_ID.value, coerce=IdentityKind,
     )  # fmt: skip
     identity_number = shown(
-        PlainTextField(label="證號", max_length=30, help_text="身分證、居留證或護照上的號碼"), width="l"
+        PlainTextField(label=Words("證號"), max_length=30, help_text=Words("身分證、居留證或護照上的號碼")), width="l"
     )
     identity_country = shown(
         forms.ChoiceField(
-            label="核發國家", help_text="護照才填", choices=[("", "－"), *COUNTRIES.items()], required=False
+            label=Words("核發國家"),
+            help_text=Words("護照才填"),
+            choices=[("", "－"), *COUNTRIES.items()],
+            required=False,
         ),
         asked=True,
     )
-    birth_on = shown(RocDateField(label="出生日期", help_text="例：69/2/3 或 0690203"), width="m")
-    sex = forms.ChoiceField(label="性別", choices=[("male", "男"), ("female", "女")], widget=forms.RadioSelect)
-    name = PlainTextField(label="姓名", max_length=60)
-    chart_no = PlainTextField(label="病歷號", max_length=30, required=False)
-    phone = PlainTextField(label="電話", max_length=30, required=False)
+    birth_on = shown(RocDateField(label=Words("出生日期"), help_text=Words("例：69/2/3 或 0690203")), width="m")
+    sex = forms.ChoiceField(
+        label=Words("性別"), choices=[("male", Words("男")), ("female", Words("女"))], widget=forms.RadioSelect
+    )
+    name = PlainTextField(label=Words("姓名"), max_length=60)
+    chart_no = PlainTextField(label=Words("病歷號"), max_length=30, required=False)
+    phone = PlainTextField(label=Words("電話"), max_length=30, required=False)
 
 
 class WeightField(forms.DecimalField):
@@ -83,21 +90,23 @@ class BaselineForm(Form):
     """收案評估; the six items of the Fagerström test are added from cases.rules."""
 
     uid = forms.UUIDField(widget=forms.HiddenInput)
-    taken_on = shown(RocDateField(label="評估日期", help_text="例：114/4/1 或 1140401"), width="m")
-    cigarettes_per_day = shown(WholeNumberField(label="平均每日支數", required=False), unit="支", width="s", asked=True)
-    co_ppm = shown(WholeNumberField(label="一氧化碳", required=False), unit="ppm", width="s")
-    weight_kg = shown(WeightField(label="體重", required=False), unit="公斤", width="s")
+    taken_on = shown(RocDateField(label=Words("評估日期"), help_text=Words("例：114/4/1 或 1140401")), width="m")
+    cigarettes_per_day = shown(
+        WholeNumberField(label=Words("平均每日支數"), required=False), unit=Words("支"), width="s", asked=True
+    )
+    co_ppm = shown(WholeNumberField(label=Words("一氧化碳"), required=False), unit="ppm", width="s")
+    weight_kg = shown(WeightField(label=Words("體重"), required=False), unit=Words("公斤"), width="s")
     insured = forms.TypedChoiceField(
-        label="健保在保", choices=[("yes", "是"), ("no", "否")], widget=forms.RadioSelect,
+        label=Words("健保在保"), choices=[("yes", Words("是")), ("no", Words("否"))], widget=forms.RadioSelect,
         coerce=lambda word: word == "yes", empty_value=None, required=False,
     )  # fmt: skip
-    pregnant = forms.BooleanField(label="目前懷孕", required=False)
+    pregnant = forms.BooleanField(label=Words("目前懷孕"), required=False)
 
     def __init__(self, *args: Any, sex: str, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         for number, item in enumerate(FTND_ITEMS, start=1):
             self.fields[f"ftnd_{item.name}"] = forms.ChoiceField(
-                label=f"{number}. {item.question}", choices=[(answer.word, answer.label) for answer in item.answers],
+                label=Sentence("{number}. {question}", number=number, question=item.question), choices=[(answer.word, answer.label) for answer in item.answers],
                 widget=forms.RadioSelect, required=False,
             )  # fmt: skip
         if sex == "male":
@@ -146,7 +155,7 @@ def case_register(request: Request) -> HttpResponse:
         except Refused as refused:
             add_problems(form, refused.problems)
         else:
-            messages.success(request, f"已收案：{case.name}。接著可以做收案評估，或直接登錄衛教。")
+            messages.success(request, _("已收案：%(name)s。接著可以做收案評估，或直接登錄衛教。") % {"name": case.name})
             return redirect("case_show", case.uid)
     return render(request, "cases/register.html", {"form": form}, status=422 if form.errors else 200)
 
@@ -211,8 +220,10 @@ def baseline_record(request: Request, uid: UUID) -> HttpResponse:
         except Refused as refused:
             add_problems(form, refused.problems)
         else:
-            score = "" if baseline.ftnd_score is None else f"，尼古丁成癮度 {baseline.ftnd_score} 分"
-            messages.success(request, f"已登錄 {case.name} 的收案評估{score}。")
+            words = _("已登錄 %(name)s 的收案評估。")
+            if baseline.ftnd_score is not None:
+                words = _("已登錄 %(name)s 的收案評估，尼古丁成癮度 %(score)s 分。")
+            messages.success(request, words % {"name": case.name, "score": baseline.ftnd_score})
             return redirect("case_show", case.uid)
     journal.record(Permission.CASE_READ, record_type="case", uids=[case.uid])
     return render(request, "cases/baseline.html", {"form": form, "case": case}, status=422 if form.errors else 200)

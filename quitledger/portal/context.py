@@ -12,6 +12,8 @@ from django.utils.translation import gettext_lazy
 from quitledger.accounts.actors import ANYBODY, Actor
 from quitledger.accounts.permissions import Permission
 
+from .languages import is_english
+
 
 class May:
     """`{% if may.visit_record %}`: whether the actor may. A permission that does not exist is an error of the page."""
@@ -81,7 +83,7 @@ def page(request: HttpRequest) -> dict[str, Any]:
     """Context processor. `desk` is None where no transaction was begun (unknown address, expired form)."""
     desk = getattr(request, "desk", None)
     actor = desk.actor if desk else ANYBODY
-    return {"desk": desk, "may": May(actor), "menu": list(_menu(request, actor))}
+    return {"desk": desk, "may": May(actor), "menu": list(_menu(request, actor)), "english": is_english()}
 
 
 def _menu(request: HttpRequest, actor: Actor) -> Iterator[MenuItem]:

@@ -20,6 +20,8 @@ from django.utils.translation import gettext_lazy
 from quitledger.policy import DateError, format_roc, parameter, parse_date, parse_month, parse_time
 from quitledger.policy.problem import Problem
 
+from .languages import day_said, is_english, said
+
 AnyField = TypeVar("AnyField", bound=forms.Field)
 
 _FULL_WIDTH_DIGITS = {ord("０") + digit: ord("0") + digit for digit in range(10)}
@@ -53,12 +55,12 @@ class Form(forms.Form):
 def _asking(field: forms.Field) -> dict[str, str]:
     if isinstance(field, forms.ChoiceField | forms.ModelChoiceField):
         return {
-            "required": _("請選擇%(label)s。") % {"label": field.label},
+            "required": _("請選擇%(label)s。") % {"label": said(field.label)},
             "invalid_choice": _("清單裡沒有這個選項，請從清單中選擇。"),
         }
     if isinstance(field.widget, forms.CheckboxInput):
         return {}
-    return {"required": _("請填%(label)s。") % {"label": field.label}}
+    return {"required": _("請填%(label)s。") % {"label": said(field.label)}}
 
 
 def shown(field: AnyField, *, unit: str = "", width: str = "", grow: bool = False, asked: bool = False) -> AnyField:
@@ -88,7 +90,7 @@ class _ReadField(forms.Field):
         try:
             return self.parse(value)
         except DateError as fault:
-            raise ValidationError(str(fault), code="invalid") from None
+            raise ValidationError(said(fault.sentence), code="invalid") from None
 
     def widget_attrs(self, widget: forms.Widget) -> dict[str, Any]:
         return {"inputmode": "numeric", "autocomplete": "off"}
@@ -101,7 +103,7 @@ class RocDateField(_ReadField):
         return parse_date(text)
 
     def prepare_value(self, value: Any) -> Any:
-        return format_roc(value) if isinstance(value, date) else value
+        return day_said(value) if isinstance(value, date) else value
 
 
 class RocMonthField(_ReadField):
@@ -111,7 +113,11 @@ class RocMonthField(_ReadField):
         return parse_month(text)
 
     def prepare_value(self, value: Any) -> Any:
-        return format_roc(value).rpartition("/")[0] if isinstance(value, date) else value
+        return (
+            (f"{value:%Y-%m}" if is_english() else format_roc(value).rpartition("/")[0])
+            if isinstance(value, date)
+            else value
+        )
 
 
 class ClockField(_ReadField):
@@ -199,10 +205,10 @@ def add_problems(form: forms.BaseForm, problems: Iterable[Problem], *parts: form
 
 def _with_source(problem: Problem) -> str:
     if problem.policy is None:
-        return problem.message
+        return said(problem.message)
     rule = parameter(problem.policy)
     latest = rule.values[-1]
     return format_html(
-        '{} <span class="why">{}<a href="{}">{}</a>（{}）</span>',
-        problem.message, _("規定："), reverse("policy_show", args=[rule.name]), rule.title, latest.basis,
+        '{} <span class="why">{}<a href="{}">{}</a> (<span lang="zh-Hant-TW">{}</span>)</span>' if is_english() else '{} <span class="why">{}<a href="{}">{}</a>（{}）</span>',
+        said(problem.message), _("規定："), reverse("policy_show", args=[rule.name]), rule.title, latest.basis,
     )  # fmt: skip

@@ -14,6 +14,7 @@ from quitledger.accounts.permissions import Permission
 from quitledger.audit import journal
 from quitledger.policy import format_roc
 from quitledger.policy.problem import Refused
+from quitledger.policy.sentences import Sentence, Several, Words
 from quitledger.visits.history import FIELDS, Said, Version, line_said, said_of, versions_of
 from quitledger.visits.models import Draft, Visit
 from quitledger.visits.queries import closes_at, extension_reason, visible_visit
@@ -43,7 +44,7 @@ class ChangeForm(VisitForm):
 
     version = forms.IntegerField(widget=forms.HiddenInput)
     reason = shown(
-        PlainTextField(label="修改原因", max_length=REASON_LENGTH, help_text="例：日期填錯、補填一氧化碳", required=False),
+        PlainTextField(label=Words("修改原因"), max_length=REASON_LENGTH, help_text=Words("例：日期填錯、補填一氧化碳"), required=False),
         grow=True, asked=True,
     )  # fmt: skip
 
@@ -52,7 +53,7 @@ class ReasonForm(Form):
     """Why a visit is voided or brought back, and the version that was seen."""
 
     version = forms.IntegerField(widget=forms.HiddenInput)
-    reason = shown(PlainTextField(label="原因", max_length=REASON_LENGTH, required=False), grow=True, asked=True)
+    reason = shown(PlainTextField(label=Words("原因"), max_length=REASON_LENGTH, required=False), grow=True, asked=True)
 
 
 def _visit_or_404(request: Request, uid: UUID) -> Visit:
@@ -156,16 +157,22 @@ def _typed_said(form: ChangeForm, lines: Any, entry: Entry) -> Said:
     if entry.medication:
         medicines = dict(lines.forms[0].fields["medicine"].widget.choices)
         given = (line_said(medicines.get(x.medicine_code, ""), x.supply_weeks, x.days) for x in entry.medication.lines)
-        said[MEDICATION] = f"{_chosen(form, 'medication_staff', entry.medication.staff_uid)}：{'、'.join(given)}"
+        said[MEDICATION] = Sentence(
+            "{staff}：{given}",
+            staff=_chosen(form, "medication_staff", entry.medication.staff_uid),
+            given=Several(given),
+        )
     if entry.counselling:
         mode = COUNSELLING_MODES.get(entry.counselling.mode, "")
-        said[COUNSELLING] = f"{_chosen(form, 'counselling_staff', entry.counselling.staff_uid)}（{mode}）"
+        said[COUNSELLING] = Sentence(
+            "{staff}（{mode}）", staff=_chosen(form, "counselling_staff", entry.counselling.staff_uid), mode=mode
+        )
     return said
 
 
 def _chosen(form: ChangeForm, name: str, uid: UUID | None) -> str:
     shown_name: str = dict(form.fields[name].widget.choices).get(str(uid), "")
-    return shown_name.partition("（")[0]
+    return shown_name.partition("（")[0].partition(" (")[0]  # without the last day of the contract
 
 
 def _page(

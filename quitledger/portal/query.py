@@ -11,6 +11,7 @@ from django.core.paginator import Paginator
 from django.http import HttpResponse, JsonResponse, QueryDict
 from django.shortcuts import redirect, render
 from django.urls import reverse
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_safe
 
 from quitledger.accounts.permissions import Permission
@@ -20,6 +21,7 @@ from quitledger.cases.queries import find_cases, visible_cases
 from quitledger.institutions.models import StaffMember
 from quitledger.interop.sheets import Cell, csv_file, ods_file
 from quitledger.policy import format_roc
+from quitledger.policy.sentences import Sentence, Words
 from quitledger.visits.queries import SORTS, ServiceRow, Totals, VisitQuery, VisitRow, search, totals
 from quitledger.visits.rules import COUNSELLING, COUNSELLING_MODES, LABELS, MEDICATION, Timeliness
 
@@ -41,24 +43,24 @@ class QueryForm(Form):
 
     all_optional = True
 
-    first = shown(RocDateField(label="就醫日期，起", required=False), width="m")
-    last = shown(RocDateField(label="就醫日期，迄", required=False), width="m")
-    who = shown(PlainTextField(label="戒菸者（姓名、病歷號、證號）", required=False, max_length=60), grow=True)
-    kind = forms.ChoiceField(label="服務", choices=[("", "全部"), *LABELS.items()], required=False)
-    staff = forms.UUIDField(label="人員", widget=forms.Select, required=False)
-    institution = PlainTextField(label="機構代碼", max_length=10, required=False)
+    first = shown(RocDateField(label=Words("就醫日期，起"), required=False), width="m")
+    last = shown(RocDateField(label=Words("就醫日期，迄"), required=False), width="m")
+    who = shown(PlainTextField(label=Words("戒菸者（姓名、病歷號、證號）"), required=False, max_length=60), grow=True)
+    kind = forms.ChoiceField(label=Words("服務"), choices=[("", Words("全部")), *LABELS.items()], required=False)
+    staff = forms.UUIDField(label=Words("人員"), widget=forms.Select, required=False)
+    institution = PlainTextField(label=Words("機構代碼"), max_length=10, required=False)
     tags = forms.MultipleChoiceField(
-        label="登錄情形", choices=[(tag.value, tag.label) for tag in Timeliness],
+        label=Words("登錄情形"), choices=[(tag.value, tag.label) for tag in Timeliness],
         widget=forms.CheckboxSelectMultiple, required=False,
     )  # fmt: skip
-    with_voided = forms.BooleanField(label="含已作廢", required=False)
+    with_voided = forms.BooleanField(label=Words("含已作廢"), required=False)
     case = forms.UUIDField(widget=forms.HiddenInput, required=False)
 
     def clean(self) -> dict[str, Any]:
         data = super().clean() or {}
         first, last = data.get("first"), data.get("last")
         if first and last and first > last:
-            self.add_error("last", "迄日早於起日，請確認。")
+            self.add_error("last", _("迄日早於起日，請確認。"))
         return data
 
 
@@ -71,7 +73,7 @@ def month_links(today: date) -> list[tuple[date, str]]:
     """The last MONTHS_OFFERED months, latest first, with the address of each month's visits."""
     links = []
     last = today
-    for _ in range(MONTHS_OFFERED):
+    for _month in range(MONTHS_OFFERED):
         first = last.replace(day=1)
         month_end = (first + timedelta(days=31)).replace(day=1) - timedelta(days=1)
         links.append(
@@ -96,7 +98,7 @@ def _form(request: Request, data: QueryDict) -> QueryForm:
     form = QueryForm(asked)
     here = request.desk.actor.institution_id
     staff = StaffMember.objects.filter(contracts__institution_id=here).distinct().order_by("name") if here else ()
-    form.fields["staff"].widget.choices = [("", "全部"), *((member.uid, str(member)) for member in staff)]
+    form.fields["staff"].widget.choices = [("", Words("全部")), *((member.uid, str(member)) for member in staff)]
     if here:
         del form.fields["institution"]
     return form
@@ -133,7 +135,7 @@ def _asked(request: Request) -> HttpResponse:
     if form.cleaned_data["who"]:
         found = find_cases(form.cleaned_data["who"], by=request.desk.actor)
         if not found:
-            form.add_error("who", "找不到這位戒菸者。請確認證號、病歷號或姓名。")
+            form.add_error("who", _("找不到這位戒菸者。請確認證號、病歷號或姓名。"))
             return render(request, "visits/query.html", {"form": form}, status=422)
         journal.record(Permission.CASE_READ, record_type="case", uids=[case.uid for case in found])
     addresses = [(case, _address(request.POST, case.uid)) for case in found]
@@ -166,10 +168,11 @@ def _found(request: Request, form: QueryForm) -> dict[str, Any]:
     return {"query": query, "rows": rows, "page": page, "totals": _counts(counted), "case": case, "counted": counted}
 
 
-def _counts(counted: Totals) -> list[tuple[str, str]]:
-    tags = [(tag.label, f"{counted.tags.get(tag, 0):,} 筆") for tag in Timeliness]
-    kinds = f"{counted.kinds.get(MEDICATION, 0):,}／{counted.kinds.get(COUNSELLING, 0):,} 次"
-    return [*tags, ("用藥／衛教", kinds)]
+def _counts(counted: Totals) -> list[tuple[str, Sentence]]:
+    tags = [(tag.label, Sentence("{n} 筆", n=f"{counted.tags.get(tag, 0):,}")) for tag in Timeliness]
+    medication, counselling = (f"{counted.kinds.get(kind, 0):,}" for kind in (MEDICATION, COUNSELLING))
+    kinds = Sentence("{medication}／{counselling} 次", medication=medication, counselling=counselling)
+    return [*tags, (Words("用藥／衛教"), kinds)]
 
 
 @needs(Permission.VISIT_DOWNLOAD)
@@ -195,7 +198,7 @@ def visit_download(request: Request, file_format: str) -> HttpResponse:
         )
     days = f"{query.first:%Y%m%d}-{query.last:%Y%m%d}"
     if file_format == "ods":
-        content = ods_file("就醫資料", made_up, COLUMNS, map(_cells, rows))
+        content = ods_file(Words("就醫資料"), made_up, COLUMNS, map(_cells, rows))
         kind = "application/vnd.oasis.opendocument.spreadsheet"
     else:
         content, kind = csv_file(made_up, COLUMNS, map(_cells, rows)), "text/csv; charset=utf-8"
@@ -223,7 +226,7 @@ def _cells(row: VisitRow) -> Sequence[Cell]:
         *(_medication_cells(medication) if medication else (None, None, None)),
         *((counselling.staff, COUNSELLING_MODES.get(counselling.mode)) if counselling else (None, None)),
         row.cigarettes_per_day, row.co_ppm, row.note, row.recorded_at, row.recorded_by, row.timeliness.label,
-        row.closes_at, "有效" if row.in_force else "已作廢", row.version, str(row.uid),
+        row.closes_at, Words("有效") if row.in_force else Words("已作廢"), row.version, str(row.uid),
     ]  # fmt: skip
 
 

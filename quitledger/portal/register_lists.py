@@ -29,6 +29,7 @@ from quitledger.institutions.services import (
 )
 from quitledger.interop.sheets import Cell
 from quitledger.policy import TAIPEI, format_roc, format_roc_year, policy_on
+from quitledger.policy.sentences import Sentence, Words, Year
 from quitledger.visits.findings import with_used
 from quitledger.visits.models import WindowExtension
 from quitledger.visits.services import EXTENSION_COLUMNS, ExtensionRow, record_extension
@@ -123,12 +124,12 @@ def _yes_no(value: bool) -> str:
 
 def _period_tag(record: Any, around: Around) -> Tag | None:
     if record.ends_on and record.ends_on < around.today:
-        return "", f"{format_roc(record.ends_on)} 已終止"
+        return "", Sentence("{day} 已終止", day=record.ends_on)
     if record.starts_on > around.today:
-        return "in", f"{format_roc(record.starts_on)} 起"
+        return "in", Sentence("{day} 起", day=record.starts_on)
     if record.ends_on:
-        return "warn", f"到 {format_roc(record.ends_on)}"
-    return "ok", "有效"
+        return "warn", Sentence("到 {day}", day=record.ends_on)
+    return "ok", Words("有效")
 
 
 # --- Institutions and contracts --------------------------------------------------------------------------------------
@@ -145,8 +146,8 @@ def _institution_values(details: InstitutionDetails, around: Around) -> Mapping[
 
 INSTITUTIONS = Register(
     name="institutions",
-    title="醫事機構",
-    about="代碼、名稱、層級別、縣市、地址與上級機構。換發代碼、更名、遷址、改制、承接，都從某一天起登錄新的內容，機構的就醫資料、療程與帳號不變。",
+    title=Words("醫事機構"),
+    about=Words("代碼、名稱、層級別、縣市、地址與上級機構。換發代碼、更名、遷址、改制、承接，都從某一天起登錄新的內容，機構的就醫資料、療程與帳號不變。"),
     columns=lists.INSTITUTION_COLUMNS,
     make=lists.InstitutionRow,
     record=record_institution,
@@ -155,25 +156,25 @@ INSTITUTIONS = Register(
     heading=lambda details, around: f"{details.name} {details.code}",
     values=_institution_values,
     listed=("tier", "county", "starts_on"),
-    more_listed=("迄日",),
-    more={"迄日": lambda details, around: details.ends_on},
+    more_listed=(Words("迄日"),),
+    more={Words("迄日"): lambda details, around: details.ends_on},
     tag=_period_tag,
     filters={
-        "now": ("現在的", lambda rows, today: rows.in_force_on(today)),
-        "branches": ("分院", lambda rows, today: rows.in_force_on(today).filter(institution__parent__isnull=False)),
-        "all": ("含以前的", lambda rows, today: rows),
+        "now": (Words("現在的"), lambda rows, today: rows.in_force_on(today)),
+        "branches": (Words("分院"), lambda rows, today: rows.in_force_on(today).filter(institution__parent__isnull=False)),
+        "all": (Words("含以前的"), lambda rows, today: rows),
     },
     history={
-        "code": "醫事機構代碼", "name": "機構名稱", "tier": "層級別", "county": "縣市", "address": "地址", "starts_on": "起日",
-        "ends_on": "迄日", "change": "變更事由",
+        "code": Words("醫事機構代碼"), "name": Words("機構名稱"), "tier": Words("層級別"), "county": Words("縣市"), "address": Words("地址"), "starts_on": Words("起日"),
+        "ends_on": Words("迄日"), "change": Words("變更事由"),
     },
     history_labels={"tier": dict(Tier.choices), "change": dict(Change.choices)},
     dated=True,
 )  # fmt: skip
 CONTRACTS = Register(
     name="contracts",
-    title="機構合約",
-    about="機構從哪一天到哪一天提供戒菸服務。終止的合約填迄日與事由；溯及終止時，已登錄的就醫資料不變，另列在「無合約的服務」。",
+    title=Words("機構合約"),
+    about=Words("機構從哪一天到哪一天提供戒菸服務。終止的合約填迄日與事由；溯及終止時，已登錄的就醫資料不變，另列在「無合約的服務」。"),
     columns=lists.CONTRACT_COLUMNS,
     make=lists.ContractRow,
     record=record_contract,
@@ -185,14 +186,14 @@ CONTRACTS = Register(
         "ends_on": contract.ends_on, "end_reason": contract.end_reason,
     },
     listed=("institution_code", "starts_on", "ends_on", "end_reason"),
-    more={"機構名稱": lambda contract, around: around.name(contract.institution_id)},
+    more={Words("機構名稱"): lambda contract, around: around.name(contract.institution_id)},
     tag=_period_tag,
     filters={
-        "all": ("全部", lambda rows, today: rows),
-        "now": ("有效的", lambda rows, today: rows.in_force_on(today)),
-        "ended": ("已終止的", lambda rows, today: rows.filter(ends_on__lt=today)),
+        "all": (Words("全部"), lambda rows, today: rows),
+        "now": (Words("有效的"), lambda rows, today: rows.in_force_on(today)),
+        "ended": (Words("已終止的"), lambda rows, today: rows.filter(ends_on__lt=today)),
     },
-    history={"starts_on": "合約起日", "ends_on": "合約迄日", "end_reason": "終止事由"},
+    history={"starts_on": Words("合約起日"), "ends_on": Words("合約迄日"), "end_reason": Words("終止事由")},
 )  # fmt: skip
 
 
@@ -200,14 +201,14 @@ CONTRACTS = Register(
 
 STAFF = Register(
     name="staff",
-    title="人員合約",
-    about="醫事人員在哪個機構、從哪一天到哪一天、可以提供用藥或衛教。同一人在幾個機構就有幾筆合約；證號只用來認人，不再顯示。",
+    title=Words("人員合約"),
+    about=Words("醫事人員在哪個機構、從哪一天到哪一天、可以提供用藥或衛教。同一人在幾個機構就有幾筆合約；證號只用來認人，不再顯示。"),
     columns=lists.STAFF_COLUMNS,
     make=lists.StaffRow,
     record=record_staff,
     rows=lambda: StaffContract.objects.select_related("staff", "institution").order_by("staff__name", "-starts_on", "pk"),
     search=lambda words: _of_institution(words) | Q(staff__name__icontains=words),
-    heading=lambda contract, around: f"{contract.staff} {around.name(contract.institution_id)}",
+    heading=lambda contract, around: Sentence("{staff} {name}", staff=str(contract.staff), name=around.name(contract.institution_id)),
     values=lambda contract, around: {
         "institution_code": around.code(contract.institution_id), "name": contract.staff.name,
         "profession": contract.staff.get_profession_display(), "starts_on": contract.starts_on,
@@ -215,15 +216,15 @@ STAFF = Register(
         "may_counsel": _yes_no(contract.may_counsel),
     },
     listed=("institution_code", "starts_on", "ends_on", "may_medicate", "may_counsel"),
-    more={"機構名稱": lambda contract, around: around.name(contract.institution_id)},
+    more={Words("機構名稱"): lambda contract, around: around.name(contract.institution_id)},
     tag=_period_tag,
     filters={
-        "all": ("全部", lambda rows, today: rows),
-        "now": ("有效的", lambda rows, today: rows.in_force_on(today)),
-        "ended": ("已終止的", lambda rows, today: rows.filter(ends_on__lt=today)),
+        "all": (Words("全部"), lambda rows, today: rows),
+        "now": (Words("有效的"), lambda rows, today: rows.in_force_on(today)),
+        "ended": (Words("已終止的"), lambda rows, today: rows.filter(ends_on__lt=today)),
     },
     history={
-        "starts_on": "合約起日", "ends_on": "合約迄日", "may_medicate": "用藥", "may_counsel": "衛教",
+        "starts_on": Words("合約起日"), "ends_on": Words("合約迄日"), "may_medicate": Words("用藥"), "may_counsel": Words("衛教"),
     },
 )  # fmt: skip
 
@@ -244,16 +245,16 @@ def expiring(rows: QuerySet[Any], today: date) -> QuerySet[Any]:
 
 def _certificate_tag(certificate: Certificate, around: Around) -> Tag | None:
     if certificate.ends_on < around.today:
-        return "bad", "已到期"
+        return "bad", Words("已到期")
     if certificate.ends_on <= notice_until(around.today):
-        return "warn", f"剩 {(certificate.ends_on - around.today).days} 天"
-    return "ok", "有效"
+        return "warn", Sentence("剩 {days} 天", days=(certificate.ends_on - around.today).days)
+    return "ok", Words("有效")
 
 
 CERTIFICATES = Register(
     name="certificates",
-    title="資格證明",
-    about="醫事人員的資格證明與到期日。到期日照證明登錄，不由系統推算。",
+    title=Words("資格證明"),
+    about=Words("醫事人員的資格證明與到期日。到期日照證明登錄，不由系統推算。"),
     columns=lists.CERTIFICATE_COLUMNS,
     make=lists.CertificateRow,
     record=record_certificate,
@@ -263,19 +264,19 @@ CERTIFICATES = Register(
         | Q(staff__contracts__institution_id__in=InstitutionDetails.objects.filter(
             Q(code=words) | Q(name__icontains=words)).values("institution_id"))
     ),
-    heading=lambda certificate, around: f"{certificate.staff} {certificate.kind}",
+    heading=lambda certificate, around: Sentence("{staff} {kind}", staff=str(certificate.staff), kind=certificate.kind),
     values=lambda certificate, around: {
         "kind": certificate.kind, "number": certificate.number, "starts_on": certificate.starts_on,
         "ends_on": certificate.ends_on,
     },
     listed=("number", "ends_on"),
-    more={"人員": lambda certificate, around: str(certificate.staff)},
+    more={Words("人員"): lambda certificate, around: str(certificate.staff)},
     tag=_certificate_tag,
     filters={
-        "all": ("全部", lambda rows, today: rows),
-        "expiring": ("即將到期或已到期", expiring),
+        "all": (Words("全部"), lambda rows, today: rows),
+        "expiring": (Words("即將到期或已到期"), expiring),
     },
-    history={"kind": "證明種類", "number": "字號", "starts_on": "發證日", "ends_on": "到期日"},
+    history={"kind": Words("證明種類"), "number": Words("字號"), "starts_on": Words("發證日"), "ends_on": Words("到期日")},
 )  # fmt: skip
 
 
@@ -284,36 +285,36 @@ CERTIFICATES = Register(
 
 def _quota_tag(quota: Any, around: Around) -> Tag | None:
     if quota.visits is None:
-        return "", "沒有上限"
-    return ("warn", "已達上限") if quota.used >= quota.visits else ("ok", "未達上限")
+        return "", Words("沒有上限")
+    return ("warn", Words("已達上限")) if quota.used >= quota.visits else ("ok", Words("未達上限"))
 
 
 QUOTAS = Register(
     name="quotas",
-    title="人次上限",
-    about="各機構各年各項服務的人次上限。超過時只提醒機構與窗口，不拒絕登錄。沒有登錄的，就是沒有上限。",
+    title=Words("人次上限"),
+    about=Words("各機構各年各項服務的人次上限。超過時只提醒機構與窗口，不拒絕登錄。沒有登錄的，就是沒有上限。"),
     columns=lists.QUOTA_COLUMNS,
     make=lists.QuotaRow,
     record=record_quota,
     rows=lambda: with_used(Quota.objects.select_related("institution")).order_by("-year", "institution_id", "kind"),
     search=_of_institution,
-    heading=lambda quota, around: f"{around.name(quota.institution_id)} {format_roc_year(quota.year)} 年",
+    heading=lambda quota, around: Sentence("{name} {year} 年", name=around.name(quota.institution_id), year=Year(quota.year)),
     values=lambda quota, around: {
         "institution_code": around.code(quota.institution_id), "year": format_roc_year(quota.year),
         "kind": quota.get_kind_display(), "visits": quota.visits,
     },
     listed=("institution_code", "kind", "visits"),
-    more_listed=("已登錄",),
+    more_listed=(Words("已登錄"),),
     more={
-        "機構名稱": lambda quota, around: around.name(quota.institution_id),
-        "已登錄": lambda quota, around: quota.used,
+        Words("機構名稱"): lambda quota, around: around.name(quota.institution_id),
+        Words("已登錄"): lambda quota, around: quota.used,
     },
     tag=_quota_tag,
     filters={
-        "all": ("全部", lambda rows, today: rows),
-        "year": ("今年的", lambda rows, today: rows.filter(year=today.year)),
+        "all": (Words("全部"), lambda rows, today: rows),
+        "year": (Words("今年的"), lambda rows, today: rows.filter(year=today.year)),
     },
-    history={"year": "年度（西元）", "kind": "服務", "visits": "人次上限"},
+    history={"year": Words("年度（西元）"), "kind": Words("服務"), "visits": Words("人次上限")},
     history_labels={"kind": dict(QuotaKind.choices)},
 )  # fmt: skip
 
@@ -332,8 +333,8 @@ def _extension_values(extension: WindowExtension, around: Around) -> Mapping[str
 
 EXTENSIONS = Register(
     name="extensions",
-    title="登錄期限延長",
-    about="因系統中斷、天災等延長某月的登錄期限。只能延長，不能縮短；登錄後不修改也不收回。",
+    title=Words("登錄期限延長"),
+    about=Words("因系統中斷、天災等延長某月的登錄期限。只能延長，不能縮短；登錄後不修改也不收回。"),
     columns=EXTENSION_COLUMNS,
     make=ExtensionRow,
     record=record_extension,
@@ -342,12 +343,12 @@ EXTENSIONS = Register(
     heading=lambda extension, around: format_roc(extension.month).rpartition("/")[0],
     values=_extension_values,
     listed=("month", "reach", "county", "institution_code", "last_day", "last_time", "reason"),
-    more_listed=("決定者", "決定時間"),
+    more_listed=(Words("決定者"), Words("決定時間")),
     more={
-        "決定者": lambda extension, around: str(extension.decided_by),
-        "決定時間": lambda extension, around: extension.decided_at,
+        Words("決定者"): lambda extension, around: str(extension.decided_by),
+        Words("決定時間"): lambda extension, around: extension.decided_at,
     },
-    filters={"all": ("全部", lambda rows, today: rows)},
+    filters={"all": (Words("全部"), lambda rows, today: rows)},
     permission=Permission.WINDOW_EXTEND,
     can_change=False,
 )

@@ -32,10 +32,12 @@ from quitledger.interop.sheets import Cell, csv_file, ods_file
 from quitledger.policy import DateError, format_roc
 from quitledger.policy.identity import mask
 from quitledger.policy.problem import Refused
+from quitledger.policy.sentences import Words
 from quitledger.visits.findings import findings
 from quitledger.visits.rules import LABELS
 
 from .forms import Form, PlainTextField, add_problems, shown
+from .languages import is_english, said
 from .permissions import needs
 from .query import MADE_UP
 from .register_lists import CERTIFICATES, REGISTERS, Around, Register, around, expiring
@@ -66,7 +68,8 @@ class ColumnField(PlainTextField):
         try:
             return self.column.read(text)
         except (Unreadable, DateError) as fault:
-            raise forms.ValidationError(f"{self.label}{fault}", code="invalid") from None
+            gap = " " if is_english() else ""
+            raise forms.ValidationError(f"{said(self.label)}{gap}{said(fault.sentence)}", code="invalid") from None
 
 
 class RecordForm(Form):
@@ -148,7 +151,7 @@ def _cells(register: Register, record: Any, about: Around) -> list[Cell]:
 
 def _titles(register: Register) -> list[str]:
     titles = [column.title for column in register.columns if not column.secret]
-    return [*titles, *register.more, "狀態"]
+    return [*titles, *register.more, Words("狀態")]
 
 
 @needs(Permission.REGISTER_READ)
@@ -228,7 +231,7 @@ def finding_download(request: Request, file_format: str) -> HttpResponse:
         for one in found
     ]  # fmt: skip
     titles = ["就醫日期", "服務", "醫事機構代碼", "機構名稱", "人員", "原因", "編號"]
-    return _file(request, "無合約的服務", titles, rows, f"findings-{request.desk.today:%Y%m%d}", file_format)
+    return _file(request, Words("無合約的服務"), titles, rows, f"findings-{request.desk.today:%Y%m%d}", file_format)
 
 
 # --- One record ------------------------------------------------------------------------------------------------------

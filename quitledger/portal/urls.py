@@ -5,9 +5,11 @@ from django.urls import path, register_converter
 from . import (
     cases,
     courses,
+    gallery,
     help,
     home,
     invitations,
+    languages,
     maintain,
     people,
     places,
@@ -75,6 +77,7 @@ urlpatterns = [
     path("people/<uuid:uid>/end", people.person_end, name="person_end"),
     path("people/<uuid:uid>/drafts", people.person_drafts, name="person_drafts"),
     path("invitation", invitations.account_accept, name="account_accept"),
+    path("language", languages.switch_language, name="switch_language"),
     path("notices", invitations.account_notices, name="account_notices"),
     path("course-findings", courses.course_finding_list, name="course_finding_list"),
     path("registers", registers.register_index, name="register_index"),
@@ -92,5 +95,6 @@ urlpatterns = [
     path("policies", policies.policy_list, name="policy_list"),
     path("policies/<slug:name>", policies.policy_show, name="policy_show"),
     path("help/connection", help.help_connection, name="help_connection"),
+    path("components", gallery.component_gallery, name="component_gallery"),
     path("healthz", help.healthz, name="healthz"),
 ]

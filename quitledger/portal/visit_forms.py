@@ -6,16 +6,18 @@ from dataclasses import replace
 from typing import Any
 
 from django import forms
+from django.utils.translation import gettext as _
 
 from quitledger.cases.models import Case
 from quitledger.institutions.models import StaffContract
-from quitledger.policy import format_roc
 from quitledger.policy.problem import Problem
+from quitledger.policy.sentences import Words
 from quitledger.visits import rules
 from quitledger.visits.models import Medicine
 from quitledger.visits.rules import COUNSELLING, COUNSELLING_MODES, LABELS, MEDICATION
 
 from .forms import ClockField, Form, PlainTextField, RocDateField, WholeNumberField, shown
+from .languages import day_said, said
 
 MOST_LINES = 6  # rows of medicines on the form
 
@@ -36,24 +38,28 @@ class VisitForm(Form):
     """A visit as typed; shape only, the rules are visits.rules."""
 
     uid = forms.UUIDField(widget=forms.HiddenInput)
-    visit_on = shown(RocDateField(label="就醫日期", help_text="例：114/4/1 或 1140401"), width="m")
-    visit_time = shown(ClockField(label="就醫時間", help_text="填寫後，24 小時由此起算", required=False), width="m")
+    visit_on = shown(RocDateField(label=Words("就醫日期"), help_text=Words("例：114/4/1 或 1140401")), width="m")
+    visit_time = shown(
+        ClockField(label=Words("就醫時間"), help_text=Words("填寫後，24 小時由此起算"), required=False), width="m"
+    )
     services = forms.MultipleChoiceField(
-        label="本次服務",
-        help_text="可同時選取",
+        label=Words("本次服務"),
+        help_text=Words("可同時選取"),
         choices=list(LABELS.items()),
         widget=forms.CheckboxSelectMultiple,
         required=False,
     )
-    medication_staff = shown(ChosenUidField(label="用藥人員", required=False), grow=True, asked=True)
-    counselling_staff = shown(ChosenUidField(label="衛教人員", required=False), grow=True, asked=True)
+    medication_staff = shown(ChosenUidField(label=Words("用藥人員"), required=False), grow=True, asked=True)
+    counselling_staff = shown(ChosenUidField(label=Words("衛教人員"), required=False), grow=True, asked=True)
     counselling_mode = forms.ChoiceField(
-        label="衛教方式", choices=list(COUNSELLING_MODES.items()), widget=forms.RadioSelect, required=False
+        label=Words("衛教方式"), choices=list(COUNSELLING_MODES.items()), widget=forms.RadioSelect, required=False
     )
-    pregnant = forms.BooleanField(label="目前懷孕", required=False)
-    cigarettes_per_day = shown(WholeNumberField(label="平均每日支數", required=False), unit="支", width="s", asked=True)
-    co_ppm = shown(WholeNumberField(label="一氧化碳", required=False), unit="ppm", width="s")
-    note = shown(PlainTextField(label="備註", max_length=rules.NOTE_LENGTH, required=False), grow=True)
+    pregnant = forms.BooleanField(label=Words("目前懷孕"), required=False)
+    cigarettes_per_day = shown(
+        WholeNumberField(label=Words("平均每日支數"), required=False), unit=Words("支"), width="s", asked=True
+    )
+    co_ppm = shown(WholeNumberField(label=Words("一氧化碳"), required=False), unit="ppm", width="s")
+    note = shown(PlainTextField(label=Words("備註"), max_length=rules.NOTE_LENGTH, required=False), grow=True)
 
     def __init__(self, *args: Any, sex: str, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -64,9 +70,9 @@ class VisitForm(Form):
 class LineForm(Form):
     """One medicine; a row left empty is no line."""
 
-    medicine = shown(ChosenCodeField(label="藥品", max_length=20, required=False), grow=True, asked=True)
-    supply_weeks = shown(WholeNumberField(label="週數", required=False), unit="週", width="s", asked=True)
-    supply_days = shown(WholeNumberField(label="天數", required=False), unit="天", width="s")
+    medicine = shown(ChosenCodeField(label=Words("藥品"), max_length=20, required=False), grow=True, asked=True)
+    supply_weeks = shown(WholeNumberField(label=Words("週數"), required=False), unit=Words("週"), width="s", asked=True)
+    supply_days = shown(WholeNumberField(label=Words("天數"), required=False), unit=Words("天"), width="s")
 
     def line(self) -> rules.Line | None:
         """The line typed, if any; weeks left empty count as 0, which the rules refuse."""
@@ -108,14 +114,14 @@ def offer_choices(form: VisitForm, lines: Any, case: Case) -> None:
     staff: dict[str, list[tuple[str, str]]] = {"may_medicate": [], "may_counsel": []}
     contracts = StaffContract.objects.filter(institution_id=case.institution_id).select_related("staff")
     for contract in contracts.order_by("staff__name", "-starts_on"):
-        ended = f"（合約到 {format_roc(contract.ends_on)}）" if contract.ends_on else ""
+        ended = _("（合約到 %(day)s）") % {"day": day_said(contract.ends_on)} if contract.ends_on else ""
         for permission, choices in staff.items():
             if getattr(contract, permission) and str(contract.staff.uid) not in dict(choices):
-                choices.append((str(contract.staff.uid), f"{contract.staff}{ended}"))
+                choices.append((str(contract.staff.uid), f"{said(str(contract.staff))}{ended}"))
     for name, permission in (("medication_staff", "may_medicate"), ("counselling_staff", "may_counsel")):
         choices = staff[permission]
-        form.fields[name].widget.choices = choices if len(choices) == 1 else [("", "請選擇"), *choices]
-    medicines = [("", "請選擇"), *Medicine.objects.order_by("code").values_list("code", "name")]
+        form.fields[name].widget.choices = choices if len(choices) == 1 else [("", Words("請選擇")), *choices]
+    medicines = [("", Words("請選擇")), *Medicine.objects.order_by("code").values_list("code", "name")]
     for row in lines:
         row.fields["medicine"].widget.choices = medicines
 

@@ -8,6 +8,7 @@ from uuid import UUID, uuid4
 from django.contrib import messages
 from django.http import Http404, HttpResponse, QueryDict
 from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_safe
 
 from quitledger.accounts.permissions import Permission
@@ -15,7 +16,7 @@ from quitledger.audit import journal
 from quitledger.cases.models import Case
 from quitledger.cases.rules import age_on
 from quitledger.institutions.queries import own_contract
-from quitledger.policy import PolicyGap, format_closing, format_roc, policy_on
+from quitledger.policy import PolicyGap, policy_on
 from quitledger.visits.findings import quotas_reached
 from quitledger.visits.history import versions_of
 from quitledger.visits.models import Draft
@@ -37,6 +38,7 @@ from quitledger.visits.services import Outcome, as_entry, record_visits
 from . import drafts
 from .cases import case_or_404
 from .forms import add_problems
+from .languages import day_said, moment_said
 from .permissions import needs
 from .transactions import Request
 from .visit_forms import (
@@ -97,9 +99,11 @@ def _done(case: Case, outcome: Outcome) -> str:
     """What to say of a recorded visit: what, and until when it can be changed."""
     assert outcome.visit is not None
     assert outcome.closes_at is not None
-    word = "先前已登錄" if outcome.repeated else "已登錄"
-    visit_on, until = format_roc(outcome.visit.visit_on), format_closing(outcome.closes_at)
-    return f"{word} {case.name} {visit_on} 的就醫資料。可修改至 {until}。"
+    words = _("已登錄 %(name)s %(day)s 的就醫資料。可修改至 %(until)s。")
+    if outcome.repeated:
+        words = _("先前已登錄 %(name)s %(day)s 的就醫資料。可修改至 %(until)s。")
+    day, until = day_said(outcome.visit.visit_on), moment_said(outcome.closes_at)
+    return words % {"name": case.name, "day": day, "until": until}
 
 
 def _forms(request: Request, case: Case) -> tuple[VisitForm, Any]:

@@ -8,18 +8,21 @@ from django import forms
 from django.contrib import messages
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_safe
 
 from quitledger.accounts.permissions import Permission
 from quitledger.institutions.models import InstitutionDetails
-from quitledger.policy import TAIPEI, format_closing, format_roc_month
+from quitledger.policy import TAIPEI
 from quitledger.policy.problem import Refused
+from quitledger.policy.sentences import Words
 from quitledger.visits.models import Month, WindowExtension
 from quitledger.visits.queries import closes_at as closes_at_of
 from quitledger.visits.rules import REASON_LENGTH
 from quitledger.visits.services import extend_window
 
 from .forms import ClockField, Form, PlainTextField, RocDateField, RocMonthField, add_problems, shown
+from .languages import moment_said, month_said
 from .permissions import needs, signed_in
 from .transactions import Request
 
@@ -30,20 +33,23 @@ FIELDS: dict[str | None, str] = {"closes_at": "last_day"}  # a rule's word → t
 class ExtendForm(Form):
     """An extension as typed; the time left empty means until the end of the day."""
 
-    month = shown(RocMonthField(label="就醫月份", help_text="例：114/3"), width="m")
+    month = shown(RocMonthField(label=Words("就醫月份"), help_text=Words("例：114/3")), width="m")
     reach = forms.ChoiceField(
-        label="適用對象", choices=WindowExtension.Reach.choices, widget=forms.RadioSelect, initial="all"
+        label=Words("適用對象"), choices=WindowExtension.Reach.choices, widget=forms.RadioSelect, initial="all"
     )
-    county = shown(forms.ChoiceField(label="縣市", help_text="適用縣市時才選", required=False), asked=True)
+    county = shown(
+        forms.ChoiceField(label=Words("縣市"), help_text=Words("適用縣市時才選"), required=False), asked=True
+    )
     institution = shown(
-        PlainTextField(label="機構代碼", help_text="適用單一機構時才填", max_length=10, required=False),
+        PlainTextField(label=Words("機構代碼"), help_text=Words("適用單一機構時才填"), max_length=10, required=False),
         width="m",
         asked=True,
     )
-    last_day = shown(RocDateField(label="延長至", help_text="例：114/4/25"), width="m")
-    last_time = shown(ClockField(label="時間", help_text="不填就是當日 24:00", required=False), width="m")
+    last_day = shown(RocDateField(label=Words("延長至"), help_text=Words("例：114/4/25")), width="m")
+    last_time = shown(ClockField(label=Words("時間"), help_text=Words("不填就是當日 24:00"), required=False), width="m")
     reason = shown(
-        PlainTextField(label="事由", max_length=REASON_LENGTH, help_text="例：系統中斷、颱風停班"), grow=True
+        PlainTextField(label=Words("事由"), max_length=REASON_LENGTH, help_text=Words("例：系統中斷、颱風停班")),
+        grow=True,
     )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -61,7 +67,7 @@ class ExtendForm(Form):
             return None
         details = InstitutionDetails.objects.filter(code=code).first()
         if details is None:
-            raise forms.ValidationError("找不到這個代碼的機構，請確認 10 位數代碼。")
+            raise forms.ValidationError(_("找不到這個代碼的機構，請確認 10 位數代碼。"))
         return details.institution_id
 
     def closes_at(self) -> datetime:
@@ -110,7 +116,7 @@ def window_extend(request: Request) -> HttpResponse:
                 form, [replace(problem, field=FIELDS.get(problem.field, problem.field)) for problem in refused.problems]
             )
         else:
-            until = format_closing(extension.closes_at)
-            messages.success(request, f"{format_roc_month(extension.month)}的登錄期限已延長至 {until}。")
+            extended = {"month": month_said(extension.month), "until": moment_said(extension.closes_at)}
+            messages.success(request, _("%(month)s的登錄期限已延長至 %(until)s。") % extended)
             return redirect("window_list")
     return render(request, "windows/extend.html", {"form": form}, status=422 if form.errors else 200)

@@ -16,13 +16,14 @@ from django.db.models.functions import Coalesce
 from quitledger.accounts.actors import Actor
 from quitledger.accounts.permissions import Permission
 from quitledger.institutions.models import Quota
+from quitledger.policy.sentences import Words
 
 from .models import Service
 
 INSTITUTION, STAFF = "institution", "staff"
 REASONS = {
-    INSTITUTION: "就醫日機構沒有合約",
-    STAFF: "就醫日人員沒有這項服務的合約",
+    INSTITUTION: Words("就醫日機構沒有合約"),
+    STAFF: Words("就醫日人員沒有這項服務的合約"),
 }
 
 

@@ -9,20 +9,20 @@ from django.db import connection
 from quitledger.accounts.actors import Actor
 from quitledger.accounts.permissions import Permission
 from quitledger.institutions.models import Profession
-from quitledger.policy import format_roc
+from quitledger.policy.sentences import Sentence, Several, Words
 
 from .models import Visit
 from .rules import COUNSELLING, COUNSELLING_MODES, LABELS, MEDICATION
 
 FIELDS = {
-    "visit_on": "就醫日期",
-    "visit_time": "就醫時間",
+    "visit_on": Words("就醫日期"),
+    "visit_time": Words("就醫時間"),
     MEDICATION: LABELS[MEDICATION],
     COUNSELLING: LABELS[COUNSELLING],
-    "pregnant": "懷孕",
-    "cigarettes_per_day": "平均每日支數",
-    "co_ppm": "一氧化碳",
-    "note": "備註",
+    "pregnant": Words("懷孕"),
+    "cigarettes_per_day": Words("平均每日支數"),
+    "co_ppm": Words("一氧化碳"),
+    "note": Words("備註"),
 }
 Said = dict[str, str]  # field → what it says; "" for nothing
 
@@ -115,18 +115,22 @@ def _said(values: list[Any], services: list[tuple[Any, ...]], lines: list[tuple[
     visit_on, visit_time, pregnant, cigarettes, co_ppm, note = values
     said = {**said_of(visit_on, visit_time, pregnant=pregnant, cigarettes_per_day=cigarettes, co_ppm=co_ppm, note=note)}
     for kind, profession, name, mode in services:
-        staff = f"{Profession(profession).label} {name}" if name else "（未填）"
+        staff = (
+            Sentence("{profession} {name}", profession=Words(Profession(profession).label), name=name)
+            if name
+            else Words("（未填）")
+        )
         if kind == MEDICATION:
-            given = "、".join(line_said(medicine, weeks, days) for medicine, weeks, days in lines)
-            said[kind] = f"{staff}：{given}"
+            given = Several(line_said(medicine, weeks, days) for medicine, weeks, days in lines)
+            said[kind] = Sentence("{staff}：{given}", staff=staff, given=given)
         else:
-            said[kind] = f"{staff}（{COUNSELLING_MODES.get(mode, mode)}）"
+            said[kind] = Sentence("{staff}（{mode}）", staff=staff, mode=COUNSELLING_MODES.get(mode, mode))
     return said
 
 
 def line_said(medicine: str, weeks: int, days: int) -> str:
     """One medicine of a version."""
-    return f"{medicine} {weeks} 週（{days} 天）"
+    return Sentence("{medicine} {weeks} 週（{days} 天）", medicine=medicine, weeks=weeks, days=days)
 
 
 def said_of(
@@ -135,10 +139,10 @@ def said_of(
 ) -> Said:  # fmt: skip
     """What the visit itself says, besides its services."""
     return {
-        "visit_on": format_roc(visit_on),
+        "visit_on": Sentence("{day}", day=visit_on),
         "visit_time": f"{visit_time:%H:%M}" if visit_time else "",
-        "pregnant": "是" if pregnant else "否",
-        "cigarettes_per_day": "" if cigarettes_per_day is None else f"{cigarettes_per_day} 支",
+        "pregnant": Words("是") if pregnant else Words("否"),
+        "cigarettes_per_day": "" if cigarettes_per_day is None else Sentence("{number} 支", number=cigarettes_per_day),
         "co_ppm": "" if co_ppm is None else f"{co_ppm} ppm",
         "note": note,
     }

@@ -14,20 +14,21 @@ from quitledger.accounts.models import User
 from quitledger.audit.database import ProgrammeNow
 from quitledger.cases.models import Case, Person
 from quitledger.institutions.models import Institution, StaffMember
+from quitledger.policy.sentences import Words
 
 
 class ServiceKind(models.TextChoices):
     """The two services of the programme."""
 
-    MEDICATION = "medication", "用藥"
-    COUNSELLING = "counselling", "衛教"
+    MEDICATION = "medication", Words("用藥")
+    COUNSELLING = "counselling", Words("衛教")
 
 
 class CounsellingMode(models.TextChoices):
     """衛教方式."""
 
-    IN_PERSON = "in_person", "面對面"
-    TELEPHONE = "telephone", "電話"
+    IN_PERSON = "in_person", Words("面對面")
+    TELEPHONE = "telephone", Words("電話")
 
 
 class Medicine(models.Model):
@@ -76,9 +77,9 @@ class WindowExtension(models.Model):
     class Reach(models.TextChoices):
         """Whom it is for."""
 
-        ALL = "all", "全國"
-        COUNTY = "county", "縣市"
-        INSTITUTION = "institution", "單一機構"
+        ALL = "all", Words("全國")
+        COUNTY = "county", Words("縣市")
+        INSTITUTION = "institution", Words("單一機構")
 
     uid = models.UUIDField(unique=True, db_default=RandomUUID())
     month = models.DateField("就醫月份")

@@ -19,6 +19,7 @@ from quitledger.cases.models import Baseline, Case
 from quitledger.cases.rules import Eligibility
 from quitledger.policy import TAIPEI
 from quitledger.policy.identity import mask
+from quitledger.policy.sentences import Sentence, Words
 
 from .course_records import CourseBook
 from .courses import KINDS, MEDICATION, Standing, standing
@@ -67,7 +68,7 @@ class ServiceRow:
     def label(self) -> str:
         """用藥 2 週 / 衛教."""
         weeks = max((weeks for _, weeks, _ in self.lines), default=0)
-        return f"{LABELS[self.kind]} {weeks} 週" if weeks else LABELS[self.kind]
+        return Sentence("{service} {weeks} 週", service=LABELS[self.kind], weeks=weeks) if weeks else LABELS[self.kind]
 
 
 @dataclass(frozen=True)
@@ -203,7 +204,11 @@ def _services(rows: list[tuple[Any, ...]]) -> dict[int, list[ServiceRow]]:
     found: dict[int, list[ServiceRow]] = defaultdict(list)
     for service, lines in groupby(rows, key=itemgetter(slice(5))):
         visit_id, kind, mode, profession, name = service
-        staff = f"{_PROFESSIONS[profession]} {name}" if name else "（未填）"
+        staff = (
+            Sentence("{profession} {name}", profession=Words(_PROFESSIONS[profession]), name=name)
+            if name
+            else Words("（未填）")
+        )
         found[visit_id].append(ServiceRow(kind, staff, mode, tuple(line[5:] for line in lines if line[5])))
     return found
 

@@ -23,6 +23,7 @@ from quitledger.institutions.models import Membership
 from quitledger.institutions.services import institution_by_code
 from quitledger.policy import TAIPEI, PolicyGap, parse_month, parse_time, policy_on
 from quitledger.policy.problem import Problem, Refused
+from quitledger.policy.sentences import Words
 
 from . import rules
 from .course_records import RECOMPUTE_BEGIN, RECOMPUTE_END, copy_courses
@@ -313,10 +314,10 @@ def _holds(visit: Visit, entry: Entry) -> bool:
 
 
 MEDICINE_KINDS = {
-    "patch": "尼古丁貼片",
-    "gum": "尼古丁咀嚼錠",
-    "lozenge": "尼古丁口含錠",
-    "inhaler": "尼古丁吸入劑",
+    "patch": Words("尼古丁貼片"),
+    "gum": Words("尼古丁咀嚼錠"),
+    "lozenge": Words("尼古丁口含錠"),
+    "inhaler": Words("尼古丁吸入劑"),
     "bupropion": "Bupropion SR",
     "varenicline": "Varenicline",
     "cytisinicline": "Cytisinicline",
@@ -336,12 +337,12 @@ class MedicineRow:
 
 
 MEDICINE_COLUMNS = (
-    Column("藥品代碼", "code", imports.text(20)),
-    Column("藥品名稱", "name", imports.text(100)),
-    Column("品項", "kind", imports.one_of(MEDICINE_KINDS)),
-    Column("處方藥", "prescription_only", imports.yes_or_no),
-    Column("起日", "starts_on", imports.day),
-    Column("迄日", "ends_on", imports.day, optional=True),
+    Column(Words("藥品代碼"), "code", imports.text(20)),
+    Column(Words("藥品名稱"), "name", imports.text(100)),
+    Column(Words("品項"), "kind", imports.one_of(MEDICINE_KINDS)),
+    Column(Words("處方藥"), "prescription_only", imports.yes_or_no),
+    Column(Words("起日"), "starts_on", imports.day),
+    Column(Words("迄日"), "ends_on", imports.day, optional=True),
 )
 
 
@@ -466,14 +467,14 @@ class ExtensionRow:
 
 
 EXTENSION_COLUMNS = (
-    Column("就醫月份", "month", parse_month, hint="例：114/3", width="m"),
-    Column("適用對象", "reach", imports.one_of(dict(WindowExtension.Reach.choices)),
+    Column(Words("就醫月份"), "month", parse_month, hint=Words("例：114/3"), width="m"),
+    Column(Words("適用對象"), "reach", imports.one_of(dict(WindowExtension.Reach.choices)),
            choices=dict(WindowExtension.Reach.choices)),
-    Column("縣市", "county", imports.text(10), optional=True, empty="", hint="適用縣市時才填", width="m"),
-    Column("機構代碼", "institution_code", imports.code, optional=True, empty="", hint="適用單一機構時才填", width="m"),
-    Column("延長至", "last_day", imports.day, hint="例：114/4/25", width="m"),
-    Column("時間", "last_time", parse_time, optional=True, hint="不填就是當日 24:00", width="m"),
-    Column("事由", "reason", imports.text(rules.REASON_LENGTH), hint="例：系統中斷、颱風停班", grow=True),
+    Column(Words("縣市"), "county", imports.text(10), optional=True, empty="", hint=Words("適用縣市時才填"), width="m"),
+    Column(Words("機構代碼"), "institution_code", imports.code, optional=True, empty="", hint=Words("適用單一機構時才填"), width="m"),
+    Column(Words("延長至"), "last_day", imports.day, hint=Words("例：114/4/25"), width="m"),
+    Column(Words("時間"), "last_time", parse_time, optional=True, hint=Words("不填就是當日 24:00"), width="m"),
+    Column(Words("事由"), "reason", imports.text(rules.REASON_LENGTH), hint=Words("例：系統中斷、颱風停班"), grow=True),
 )  # fmt: skip
 
 

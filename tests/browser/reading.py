@@ -11,7 +11,7 @@ _OPTIONS = {"resultTypes": ["violations"], "runOnly": {"type": "tag", "values": 
 # Words that stay Latin on a Chinese page: names of things that have no other.
 LATIN = {
     "Quitledger", "Fagerström", "CSV", "ODS", "ppm", "VPN", "QR", "Code", "PIN", "App", "Cookie", "Proxy", "JavaScript",
-    "Google", "Microsoft", "Authenticator", "XLSX", "UTF-", "Big",
+    "Google", "Microsoft", "Authenticator", "XLSX", "UTF-", "Big", "English",
 }  # fmt: skip
 _LATIN_WORD = re.compile(r"[A-Za-zÀ-ɏ][A-Za-zÀ-ɏ'’-]*")
 _DATA = re.compile(r"[A-Z0-9]{3}\*+[0-9]+|\bT-[0-9]{4}\b")  # masked identity numbers, chart numbers of the world
@@ -94,6 +94,40 @@ def latin_words(page: Page, *, data: tuple[str, ...] = ()) -> list[str]:
             rest = rest.replace(own, "")
         if any(word not in LATIN for word in _LATIN_WORD.findall(rest)):
             found.append(text)
+    return found
+
+
+# What is data of the world and stays Chinese on an English page.
+_CHINESE_DATA = re.compile(
+    r"示範路 [0-9]+ 號|[^\s，；]*（示範品項[甲乙丙]）|示範[^，。；：、\s]*|瑪麗亞・安潔莉卡・羅莎琳達・示範之名很長|臺北市|臺中市|高雄市|訓練證明"
+    r"|全國網路中斷|停業|晚上睡不好，改為早上貼；下次帶家屬一起來。|家屬陪同，想先試貼片|我填的備註|打到一半|未完|逾時前填的|辦公室電腦"
+)
+_CHINESE = re.compile("[一-鿿：，、；（）「」。]")
+_CHINESE_TEXTS = """() => {
+  const texts = [document.title];
+  const walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  while (walk.nextNode()) {
+    const here = walk.currentNode.parentElement;
+    if (!here.closest("script, style, [lang^=zh]")) texts.push(walk.currentNode.nodeValue);
+  }
+  for (const element of document.querySelectorAll("body *")) {
+    for (const name of ["alt", "title", "placeholder", "aria-label", "data-label", "data-kept", "data-failed"]) {
+      if (element.hasAttribute(name)) texts.push(element.getAttribute(name));
+    }
+  }
+  return texts;
+}"""
+
+
+def chinese_words(page: Page, *, data: tuple[str, ...] = ()) -> list[str]:
+    """Texts of an English page with Chinese that is neither data nor marked as Chinese."""
+    found = []
+    for text in page.evaluate(_CHINESE_TEXTS):
+        rest = text
+        for own in data:
+            rest = rest.replace(own, "")
+        if _CHINESE.search(_CHINESE_DATA.sub("", rest)):
+            found.append(text.strip())
     return found
 
 

@@ -383,6 +383,7 @@ SCREENS = [
     Screen("policy_show", "with source", "recorder", at("/policies/recording_window_last_day")),
     Screen("policy_show", "with history", NOBODY, at("/policies/weeks_per_visit")),
     Screen("policy_show", "unknown", "recorder", at("/policies/nothing"), 404),
+    Screen("component_gallery", "everything", "recorder", at("/components")),
     Screen("help_connection", "signed out", NOBODY, at("/help/connection"), data=("localhost",)),
     Screen("account_login", "empty", NOBODY, at("/accounts/login")),
     Screen("account_login", "nothing typed", NOBODY, sent("/accounts/login", "登入"), 422),
@@ -427,7 +428,7 @@ SCREENS = [
 
 NO_SCREEN = {
     "healthz",  # one word for whoever watches the server
-    "person_unlock", "person_confirm",  # buttons of other screens
+    "switch_language", "person_unlock", "person_confirm",  # buttons of other screens
     "register_download", "register_sample", "finding_download",  # files
 }  # fmt: skip
 

@@ -12,10 +12,11 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from quitledger.policy import TAIPEI, format_closing, format_roc, format_roc_month, format_roc_weekday, format_roc_year
+from quitledger.policy import TAIPEI, format_roc_month, format_roc_weekday
 from quitledger.visits.rules import Timeliness
 
 from ..kept_forms import FIELD, whose
+from ..languages import day_said, is_english, moment_said, month_said, said, weekday_said, year_said
 
 register = template.Library()
 
@@ -29,30 +30,32 @@ _TIMELINESS_KIND = {Timeliness.PROMPT: "ok", Timeliness.IN_WINDOW: "in", Timelin
 @register.filter
 def roc(day: date | None) -> str:
     """114/04/01; nothing for no day."""
-    return format_roc(day) if day else ""
+    return day_said(day) if day else ""
 
 
 @register.filter
 def roc_weekday(day: date | None) -> str:
     """114/04/01（二）."""
-    return format_roc_weekday(day) if day else ""
+    return weekday_said(day) if day else ""
 
 
 @register.filter
 def roc_year(year: int) -> str:
     """114, of 2025."""
-    return format_roc_year(year)
+    return year_said(year)
 
 
 @register.filter
 def roc_month(day: date | None) -> str:
     """114 年 4 月."""
-    return format_roc_month(day) if day else ""
+    return month_said(day) if day else ""
 
 
 @register.filter
 def roc_long(day: date) -> str:
     """114 年 4 月 1 日，星期二."""
+    if is_english():
+        return f"{day:%A} {day}"
     weekday = format_roc_weekday(day)[-2]
     words = {"month": format_roc_month(day), "day": day.day, "weekday": weekday}
     return _("%(month)s %(day)s 日，星期%(weekday)s") % words
@@ -61,13 +64,13 @@ def roc_long(day: date) -> str:
 @register.filter
 def month_only(day: date) -> str:
     """4 月: where the year is plain from what stands around it."""
-    return _("%(month)s 月") % {"month": day.month}
+    return month_said(day) if is_english() else f"{day.month} 月"
 
 
 @register.filter
 def moment(at: datetime | None) -> str:
     """114/03/31 16:42 in Taipei; midnight belongs to the day that ends: 114/03/20 24:00."""
-    return format_closing(at) if at else ""
+    return moment_said(at) if at else ""
 
 
 @register.filter
@@ -77,7 +80,9 @@ def cell(value: object) -> str:
         return "—"
     if isinstance(value, datetime):
         return moment(value)
-    return roc(value) if isinstance(value, date) else str(value)
+    if isinstance(value, date):
+        return roc(value)
+    return value if isinstance(value, str) else str(value)
 
 
 @register.filter
@@ -135,7 +140,7 @@ def tag(kind: str, words: str) -> SafeString:
 def timeliness_tag(timeliness: Timeliness | str) -> SafeString:
     """登錄情形 of a visit: 24 小時內, 期限內, 補登."""
     timeliness = Timeliness(timeliness)
-    return tag(_TIMELINESS_KIND[timeliness], _(timeliness.label))
+    return tag(_TIMELINESS_KIND[timeliness], timeliness.label)
 
 
 # --- lists ---------------------------------------------------------------------------------------------------------
@@ -191,9 +196,15 @@ def _error_lines(one: Any) -> Iterator[dict[str, Any]]:
             target = "" if field.is_hidden else _first_control(field)
             # The whole message stands beside the field; here its first sentence is enough.
             yield from (
-                {"target": target, "text": text if field.is_hidden else f"{field.label}：{str(text).split('。')[0]}"}
+                {"target": target, "text": text if field.is_hidden else _summary_line(field, str(text))}
                 for text in field.errors
             )
+
+
+def _summary_line(field: forms.BoundField, text: str) -> str:
+    """The field and the first sentence of what is wrong with it."""
+    first = text.split(". ")[0].rstrip(".") if is_english() else text.split("。")[0]
+    return _("%(label)s：%(text)s") % {"label": said(field.label), "text": first}
 
 
 def _first_control(field: forms.BoundField) -> str:
