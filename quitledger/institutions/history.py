@@ -8,8 +8,7 @@ from django.db import connection
 
 from quitledger.accounts.actors import Actor
 from quitledger.accounts.permissions import Permission
-from quitledger.policy import format_roc
-from quitledger.policy.sentences import Words
+from quitledger.policy.sentences import Sentence, Words
 
 Labels = Mapping[str, str]  # a word of a closed set → its label
 
@@ -67,5 +66,5 @@ def _said(value: object, labels: Labels) -> str:
     if isinstance(value, bool):
         return Words("是") if value else Words("否")
     if isinstance(value, date):
-        return format_roc(value)
+        return Sentence("{day}", day=value)
     return labels.get(str(value), str(value))

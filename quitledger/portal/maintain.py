@@ -12,7 +12,6 @@ from django.views.decorators.http import require_http_methods
 
 from quitledger.accounts.permissions import Permission
 from quitledger.audit import journal
-from quitledger.policy import format_roc
 from quitledger.policy.problem import Refused
 from quitledger.policy.sentences import Sentence, Several, Words
 from quitledger.visits.history import FIELDS, Said, Version, line_said, said_of, versions_of
@@ -23,6 +22,7 @@ from quitledger.visits.services import Stale, as_entry, change_visit, restore_vi
 
 from . import drafts
 from .forms import Form, PlainTextField, add_problems, shown
+from .languages import day_said
 from .permissions import needs
 from .transactions import Request
 from .visit_forms import (
@@ -125,7 +125,7 @@ def _change(request: Request, visit: Visit) -> HttpResponse:
 
 
 def _done(sentence: str, changed: Visit, visit: Visit) -> str:
-    words = {"name": visit.case.name, "day": format_roc(changed.visit_on), "version": changed.version}
+    words = {"name": visit.case.name, "day": day_said(changed.visit_on), "version": changed.version}
     return sentence % words
 
 

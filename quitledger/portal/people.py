@@ -34,12 +34,12 @@ from quitledger.institutions.membership_services import (
 )
 from quitledger.institutions.models import Institution, InstitutionDetails, Membership, StaffContract
 from quitledger.institutions.queries import Person, find_memberships, membership_of, people, to_confirm
-from quitledger.policy import format_roc
 from quitledger.policy.problem import Problem, Refused
 from quitledger.visits.queries import drafts_left
 from quitledger.visits.services import hand_over_drafts
 
 from .forms import Form, PlainTextField, RocDateField, add_problems, shown
+from .languages import day_said
 from .permissions import needs
 from .transactions import Desk, Request
 
@@ -336,7 +336,7 @@ def person_end(request: Request, uid: UUID) -> HttpResponse:
             if ends_on is None:
                 messages.success(request, _("已取消 %(name)s 的離職。") % {"name": name})
             else:
-                said = {"name": name, "day": format_roc(ends_on)}
+                said = {"name": name, "day": day_said(ends_on)}
                 messages.success(request, _("已登記 %(name)s 的最後一天 %(day)s。") % said)
             return redirect("person_show", uid)
     context = {"person": person, "form": form, "drafts": drafts}

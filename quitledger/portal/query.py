@@ -26,6 +26,7 @@ from quitledger.visits.queries import SORTS, ServiceRow, Totals, VisitQuery, Vis
 from quitledger.visits.rules import COUNSELLING, COUNSELLING_MODES, LABELS, MEDICATION, Timeliness
 
 from .forms import Form, PlainTextField, RocDateField, shown
+from .languages import day_said
 from .permissions import needs
 from .transactions import Request
 
@@ -92,7 +93,7 @@ def _form(request: Request, data: QueryDict) -> QueryForm:
     asked = data.copy()
     for name, day in (("first", first), ("last", last)):
         if not asked.get(name, "").strip():
-            asked[name] = format_roc(day)
+            asked[name] = day_said(day)
     if not asked.getlist("tags"):
         asked.setlist("tags", [tag.value for tag in Timeliness])
     form = QueryForm(asked)

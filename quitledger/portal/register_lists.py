@@ -28,8 +28,8 @@ from quitledger.institutions.services import (
     record_staff,
 )
 from quitledger.interop.sheets import Cell
-from quitledger.policy import TAIPEI, format_roc, format_roc_year, policy_on
-from quitledger.policy.sentences import Sentence, Words, Year
+from quitledger.policy import TAIPEI, policy_on
+from quitledger.policy.sentences import Month, Sentence, Words, Year
 from quitledger.visits.findings import with_used
 from quitledger.visits.models import WindowExtension
 from quitledger.visits.services import EXTENSION_COLUMNS, ExtensionRow, record_extension
@@ -300,7 +300,7 @@ QUOTAS = Register(
     search=_of_institution,
     heading=lambda quota, around: Sentence("{name} {year} 年", name=around.name(quota.institution_id), year=Year(quota.year)),
     values=lambda quota, around: {
-        "institution_code": around.code(quota.institution_id), "year": format_roc_year(quota.year),
+        "institution_code": around.code(quota.institution_id), "year": Sentence("{year}", year=Year(quota.year)),
         "kind": quota.get_kind_display(), "visits": quota.visits,
     },
     listed=("institution_code", "kind", "visits"),
@@ -324,7 +324,7 @@ def _extension_values(extension: WindowExtension, around: Around) -> Mapping[str
     whole_day = extension.closes_at.astimezone(TAIPEI).time() == last.min.time()
     closes_at = extension.closes_at.astimezone(TAIPEI)
     return {
-        "month": format_roc(extension.month).rpartition("/")[0], "reach": extension.get_reach_display(),
+        "month": Sentence("{month}", month=Month(extension.month)), "reach": extension.get_reach_display(),
         "county": extension.county, "institution_code": around.code(extension.institution_id),
         "last_day": last.date() if whole_day else closes_at.date(),
         "last_time": "" if whole_day else f"{closes_at:%H:%M}", "reason": extension.reason,
@@ -340,7 +340,7 @@ EXTENSIONS = Register(
     record=record_extension,
     rows=lambda: WindowExtension.objects.select_related("decided_by").order_by("-decided_at", "-pk"),
     search=lambda words: _of_institution(words) | Q(county=words) | Q(reason__icontains=words),
-    heading=lambda extension, around: format_roc(extension.month).rpartition("/")[0],
+    heading=lambda extension, around: Sentence("{month}", month=Month(extension.month)),
     values=_extension_values,
     listed=("month", "reach", "county", "institution_code", "last_day", "last_time", "reason"),
     more_listed=(Words("決定者"), Words("決定時間")),

@@ -29,15 +29,15 @@ from quitledger.institutions.history import edits_of
 from quitledger.institutions.imports import CHANGED, NEW, SAME, Column, ImportReport, Unreadable, attempt
 from quitledger.institutions.models import InstitutionDetails
 from quitledger.interop.sheets import Cell, csv_file, ods_file
-from quitledger.policy import DateError, format_roc
+from quitledger.policy import DateError
 from quitledger.policy.identity import mask
 from quitledger.policy.problem import Refused
-from quitledger.policy.sentences import Words
+from quitledger.policy.sentences import Sentence, Words
 from quitledger.visits.findings import findings
 from quitledger.visits.rules import LABELS
 
 from .forms import Form, PlainTextField, add_problems, shown
-from .languages import is_english, said
+from .languages import day_said, is_english, said
 from .permissions import needs
 from .query import MADE_UP
 from .register_lists import CERTIFICATES, REGISTERS, Around, Register, around, expiring
@@ -308,7 +308,10 @@ def _typed(register: Register, record: Any, about: Around) -> dict[str, Any]:
     """What a record says, as it would be typed."""
     typed = {}
     for name, value in register.values(record, about).items():
-        typed[name] = "" if value is None else format_roc(value) if isinstance(value, date) else str(value)
+        if isinstance(value, date):
+            typed[name] = day_said(value)
+        else:  # a year is typed as it is said; a choice by its Chinese label
+            typed[name] = said(value) if isinstance(value, Sentence) else str("" if value is None else value)
     return typed
 
 
