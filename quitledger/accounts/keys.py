@@ -24,6 +24,8 @@ from typing import Any
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from quitledger.audit.private_files import write_new
+
 _KEY_BYTES = 32
 _NONCE_BYTES = 12  # NIST SP 800-38D: random nonces of 96 bits, good for 2^32 encryptions with one key
 _TAG_BYTES = 16
@@ -116,23 +118,7 @@ def create_keys_file(path: Path) -> None:
     Raises FileExistsError where something is at `path` already: keys are never overwritten.
     """
     pair = {use: base64.b64encode(secrets.token_bytes(_KEY_BYTES)).decode() for use in ("encrypt", "hash")}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with os.fdopen(descriptor, "w") as file:
-            json.dump({"current": "k1", "keys": {"k1": pair}}, file, indent=2)
-            file.flush()
-            os.fsync(file.fileno())
-        # A link, unlike a rename, refuses to replace: of two that start at once one wins, the other is told.
-        os.link(beside, path)
-    finally:
-        beside.unlink()
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)  # the name, too, must survive a power cut: rows encrypted with a lost key are lost
-    finally:
-        os.close(folder)
+    write_new(path, json.dumps({"current": "k1", "keys": {"k1": pair}}, indent=2).encode())
 
 
 def _read_private(path: Path) -> str:

@@ -209,7 +209,7 @@ def test_a_column_added_later_is_kept_from_the_next_follow_on(committed, owner):
         owner.execute("SELECT audit_follow('cases_case')")
     with acting(committed, at.institution, at.account) as connection:
         connection.execute(change, ["甲二", at.case])
-    assert kept() == [("示範甲", None), ("甲一", None), ("甲二", "阿甲")]
+    assert kept() == [("示範甲", None), ("甲一", None), ("甲一", "阿甲"), ("甲二", "阿甲")]
 
     owner.execute("ALTER TABLE cases_case DROP COLUMN nickname")
     owner.execute("SELECT audit_follow('cases_case')")

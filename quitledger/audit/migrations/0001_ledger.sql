@@ -119,14 +119,17 @@ BEGIN
   RAISE EXCEPTION '% keeps every version and is not truncated', TG_TABLE_NAME USING ERRCODE = 'insufficient_privilege';
 END $$;
 
--- Keeps every version of every row of `t` in `t`_history. Call it again after a column was added to `t`.
+-- Keeps every version of every row of `t` in `t`_history. Call it again after a column was added to `t`: every row then
+-- gets a version that has the column, so that the last version is the row.
 -- The history table is written by the trigger alone (SECURITY DEFINER): the application role cannot write it.
 CREATE FUNCTION audit_follow(t regclass) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
   h text := t::text || '_history';
   cols text;
   c record;
+  before integer;
 BEGIN
+  SELECT count(*) INTO before FROM pg_attribute WHERE attrelid = to_regclass(quote_ident(h)) AND attnum > 0;
   EXECUTE format($f$
     CREATE TABLE IF NOT EXISTS %I (
       history_id     bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -142,6 +145,9 @@ BEGIN
   SELECT string_agg(quote_ident(attname), ', ' ORDER BY attnum) INTO cols FROM pg_attribute
     WHERE attrelid = t AND attnum > 0 AND NOT attisdropped;
   EXECUTE format('CREATE INDEX IF NOT EXISTS %I ON %I (id, history_id)', h || '_row', h);
+  IF before > 0 AND before < (SELECT count(*) FROM pg_attribute WHERE attrelid = h::regclass AND attnum > 0) THEN
+    EXECUTE format('INSERT INTO %I (history_change, %s) SELECT ''update'', %2$s FROM %s', h, cols, t);
+  END IF;
   EXECUTE format($f$
     CREATE OR REPLACE FUNCTION %1$I() RETURNS trigger LANGUAGE plpgsql
       SECURITY DEFINER SET search_path = public, pg_temp AS $b$
