@@ -32,6 +32,7 @@ class Permission(StrEnum):
     REGISTER_READ = "register.read"
     REGISTER_RECORD = "register.record"
     MEDICINE_IMPORT = "medicine.import"
+    AUDIT_READ = "audit.read"
 
 
 class Role(StrEnum):
@@ -91,11 +92,12 @@ _DESK = _PEOPLE | {
     _P.COURSE_REVIEW,
     _P.REGISTER_READ,
     _P.REGISTER_RECORD,
+    _P.AUDIT_READ,
 }
 
 PERMISSIONS: dict[Role, frozenset[Permission]] = {
     Role.RECORDER: frozenset(_RECORDS),
-    Role.SUPERVISOR: frozenset(_RECORDS | _PEOPLE),
+    Role.SUPERVISOR: frozenset(_RECORDS | _PEOPLE | {_P.AUDIT_READ}),
     Role.DESK_OFFICER: frozenset(_DESK),
     Role.DESK_SUPERVISOR: frozenset(_DESK | {_P.WINDOW_EXTEND}),
     Role.ANALYST: frozenset(),

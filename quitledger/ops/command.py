@@ -11,6 +11,10 @@ COMMANDS = {
     "run": ("quitledger.ops.server:run", "啟動網站、工作程序與資料庫 / Run web server, worker and database"),
     "worker": ("quitledger.ops.server:worker", "只啟動背景工作 / Run the worker alone"),
     "db": ("quitledger.ops.database_command:db", "資料庫 / The database"),
+    "audit": (
+        "quitledger.ops.audit_command:audit",
+        "稽核紀錄的檢核點與查驗 / Checkpoints of the journal, and their verification",
+    ),
     "window": ("quitledger.visits.command:window", "某日就醫的登錄期限 / The recording window of a day"),
     "policy": ("quitledger.policy.command:policy", "規定值與來源 / Policy values and their sources"),
     "visits": ("quitledger.ops.visits_command:visits", "登錄就醫資料 / Record visits"),

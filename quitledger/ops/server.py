@@ -285,6 +285,7 @@ class _Child:
     chinese: str
     english: str
     command: list[str]
+    as_owner: bool = False
     process: subprocess.Popen[bytes] | None = None
     started: float = 0.0
     quick_deaths: int = 0
@@ -317,13 +318,22 @@ class Site:
             _Child("網站", "web server", serve),
             _Child("背景工作", "worker", [*python, "quitledger.ops.command", "worker"]),
         ]
+        if os.environ.get("QUITLEDGER_ROLE") == "owner":
+            # The last to be stopped: its last checkpoint covers what the others wrote.
+            keep = [*python, "quitledger.ops.command", "audit", "keep"]
+            self.children.append(_Child("檢核點", "checkpoints", keep, as_owner=True))
+        else:
+            click.echo(
+                "檢核點請在有 DATABASE_OWNER_URL 的機器以 quitledger audit keep 建立。"
+                " / Checkpoints are made by quitledger audit keep where DATABASE_OWNER_URL is known."
+            )
         self.cluster = None if uses_own_server() else Cluster(data_folder())
         self.next_maintenance = time.monotonic() + MAINTAIN_EVERY
 
     def start(self) -> None:
         """Start every child."""
         for child in self.children:
-            child.start(self._environment())
+            child.start(self._environment(child))
 
     def wait_until_it_answers(self) -> None:
         """Return when something listens at the port; children that die meanwhile are started again."""
@@ -351,11 +361,16 @@ class Site:
 
     def stop(self) -> None:
         """Ask the children to end, and end what has not after a while. Nothing of them is left."""
-        for child in self.children:
+        for as_owner in (False, True):
+            self._stop([child for child in self.children if child.as_owner is as_owner])
+
+    @staticmethod
+    def _stop(children: list[_Child]) -> None:
+        for child in children:
             if child.process and child.process.poll() is None:
                 child.process.terminate()
         deadline = time.monotonic() + GRACE
-        for child in self.children:
+        for child in children:
             if child.process is None:
                 continue
             with suppress(subprocess.TimeoutExpired):
@@ -379,7 +394,7 @@ class Site:
             err=True,
         )
         time.sleep(0.5 * child.quick_deaths)
-        child.start(self._environment())
+        child.start(self._environment(child))
 
     def _keep_database(self) -> None:
         if self.cluster is None or self.cluster.status().running:
@@ -408,11 +423,12 @@ class Site:
         finally:
             connections.close_all()
 
-    def _environment(self) -> dict[str, str]:
-        """The children's: the application role's way into the database, and not the owner's."""
-        hidden = ("DATABASE_OWNER_URL", "QUITLEDGER_EMBEDDED")
+    @staticmethod
+    def _environment(child: _Child) -> dict[str, str]:
+        """A child's: the application role's way into the database; the owner's for what only he may do."""
+        hidden = ("QUITLEDGER_EMBEDDED",) if child.as_owner else ("DATABASE_OWNER_URL", "QUITLEDGER_EMBEDDED")
         kept = {name: value for name, value in os.environ.items() if name not in hidden}
-        return kept | as_parent() | {"QUITLEDGER_ROLE": "app", "PYTHONUNBUFFERED": "1"}
+        return kept | as_parent() | {"QUITLEDGER_ROLE": "owner" if child.as_owner else "app", "PYTHONUNBUFFERED": "1"}
 
     def _own_address(self) -> str:
         return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104 - compared, not bound

@@ -75,6 +75,7 @@ _MENU: list[tuple[str, Any, Permission | None, set[str]]] = [
             "person_drafts",
         },
     ),
+    ("audit_trail", gettext_lazy("稽核軌跡"), Permission.AUDIT_READ, set()),
     ("policy_list", gettext_lazy("規定與來源"), None, {"policy_show"}),
 ]
 

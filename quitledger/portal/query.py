@@ -19,12 +19,13 @@ from quitledger.audit import journal
 from quitledger.cases.models import Case
 from quitledger.cases.queries import find_cases, visible_cases
 from quitledger.institutions.models import StaffMember
-from quitledger.interop.sheets import Cell, csv_file, ods_file
+from quitledger.interop.sheets import Cell
 from quitledger.policy import format_roc
 from quitledger.policy.sentences import Sentence, Words
 from quitledger.visits.queries import SORTS, ServiceRow, Totals, VisitQuery, VisitRow, search, totals
 from quitledger.visits.rules import COUNSELLING, COUNSELLING_MODES, LABELS, MEDICATION, Timeliness
 
+from .downloads import MADE_UP, table_file
 from .forms import Form, PlainTextField, RocDateField, shown
 from .languages import day_said
 from .permissions import needs
@@ -33,10 +34,6 @@ from .transactions import Request
 PAGE_ROWS = 25
 MONTHS_OFFERED = 3
 DEFAULT_SORT = "-recorded_at"
-MADE_UP = {  # purpose of the database → the first row of its files, as the strip of its pages says it
-    "demo": "示範資料：人員、機構與就醫紀錄皆為虛構。",
-    "test": "測試資料：本系統供測試，請勿登錄真實的戒菸者。",
-}
 
 
 class QueryForm(Form):
@@ -186,11 +183,10 @@ def visit_download(request: Request, file_format: str) -> HttpResponse:
     query = _query(form, request.GET.get("sort", DEFAULT_SORT))
     rows = list(search(query, by=request.desk.actor))
     journal.record(Permission.VISIT_DOWNLOAD, record_type="visit", uids=[row.uid for row in rows])
-    made_up = [MADE_UP[request.desk.purpose]] if request.desk.purpose in MADE_UP else []
     if file_format == "json":
         return JsonResponse(
             {
-                "made_up": bool(made_up),
+                "made_up": request.desk.purpose in MADE_UP,
                 "first": query.first,
                 "last": query.last,
                 "visits": [_json(row) for row in rows],
@@ -198,15 +194,7 @@ def visit_download(request: Request, file_format: str) -> HttpResponse:
             json_dumps_params={"ensure_ascii": False},
         )
     days = f"{query.first:%Y%m%d}-{query.last:%Y%m%d}"
-    if file_format == "ods":
-        content = ods_file(Words("就醫資料"), made_up, COLUMNS, map(_cells, rows))
-        kind = "application/vnd.oasis.opendocument.spreadsheet"
-    else:
-        content, kind = csv_file(made_up, COLUMNS, map(_cells, rows)), "text/csv; charset=utf-8"
-    return HttpResponse(content, content_type=kind, headers={
-        "Content-Disposition": f'attachment; filename="visits-{days}.{file_format}"',
-        "Cache-Control": "no-store",
-    })  # fmt: skip
+    return table_file(request, Words("就醫資料"), COLUMNS, map(_cells, rows), f"visits-{days}", file_format)
 
 
 COLUMNS = [

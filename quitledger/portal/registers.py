@@ -28,7 +28,7 @@ from quitledger.institutions import imports
 from quitledger.institutions.history import edits_of
 from quitledger.institutions.imports import CHANGED, NEW, SAME, Column, ImportReport, Unreadable, attempt
 from quitledger.institutions.models import InstitutionDetails
-from quitledger.interop.sheets import Cell, csv_file, ods_file
+from quitledger.interop.sheets import Cell
 from quitledger.policy import DateError
 from quitledger.policy.identity import mask
 from quitledger.policy.problem import Refused
@@ -36,10 +36,10 @@ from quitledger.policy.sentences import Sentence, Words
 from quitledger.visits.findings import findings
 from quitledger.visits.rules import LABELS
 
+from .downloads import table_file
 from .forms import Form, PlainTextField, add_problems, shown
 from .languages import day_said, is_english, said
 from .permissions import needs
-from .query import MADE_UP
 from .register_lists import CERTIFICATES, REGISTERS, Around, Register, around, expiring
 from .transactions import Request
 
@@ -48,7 +48,6 @@ MOST_ROWS = 5000  # of a file given to a page; longer ones to the command or in 
 MOST_BYTES = 4_000_000  # of a file
 MOST_KEPT_BYTES = 1_800_000  # of a file kept in the page between the look at it and the recording
 MOST_ROWS_SHOWN = 300
-ODS = "application/vnd.oasis.opendocument.spreadsheet"
 
 
 class ColumnField(PlainTextField):
@@ -190,22 +189,9 @@ def register_download(request: Request, register: str, file_format: str) -> Http
     about = around(records, request.desk.today)
     journal.record(Permission.REGISTER_READ, record_type=which.name, fields=["download"])
     rows = [_cells(which, record, about) for record in records]
-    return _file(request, which.title, _titles(which), rows, f"{which.name}-{request.desk.today:%Y%m%d}", file_format)
-
-
-def _file(
-    request: Request, sheet: str, titles: Sequence[str], rows: Sequence[Sequence[Cell]], name: str, file_format: str
-) -> HttpResponse:
-    notes = [MADE_UP[request.desk.purpose]] if request.desk.purpose in MADE_UP else []
-    if file_format == "ods":
-        content, kind = ods_file(sheet, notes, titles, rows), ODS
-    elif file_format == "csv":
-        content, kind = csv_file(notes, titles, rows), "text/csv; charset=utf-8"
-    else:
-        raise Http404
-    return HttpResponse(content, content_type=kind, headers={
-        "Content-Disposition": f'attachment; filename="{name}.{file_format}"', "Cache-Control": "no-store",
-    })  # fmt: skip
+    return table_file(
+        request, which.title, _titles(which), rows, f"{which.name}-{request.desk.today:%Y%m%d}", file_format
+    )
 
 
 @needs(Permission.REGISTER_READ)
@@ -231,7 +217,9 @@ def finding_download(request: Request, file_format: str) -> HttpResponse:
         for one in found
     ]  # fmt: skip
     titles = ["就醫日期", "服務", "醫事機構代碼", "機構名稱", "人員", "原因", "編號"]
-    return _file(request, Words("無合約的服務"), titles, rows, f"findings-{request.desk.today:%Y%m%d}", file_format)
+    return table_file(
+        request, Words("無合約的服務"), titles, rows, f"findings-{request.desk.today:%Y%m%d}", file_format
+    )
 
 
 # --- One record ------------------------------------------------------------------------------------------------------
@@ -340,7 +328,9 @@ def _recorded(
 def register_sample(request: Request, register: str) -> HttpResponse:
     """An empty file with the titles that an import reads."""
     which = _register_or_404(register)
-    return _file(request, which.title, [column.title for column in which.columns], [], f"{which.name}-empty", "csv")
+    return table_file(
+        request, which.title, [column.title for column in which.columns], [], f"{which.name}-empty", "csv"
+    )
 
 
 @needs(Permission.REGISTER_READ)

@@ -3,6 +3,7 @@
 from django.urls import path, register_converter
 
 from . import (
+    audit,
     cases,
     courses,
     gallery,
@@ -90,6 +91,8 @@ urlpatterns = [
     path("registers/<register:register>/empty.csv", registers.register_sample, name="register_sample"),
     path("registers/<register:register>/<int:pk>", registers.register_show, name="register_show"),
     path("registers/<register:register>/<int:pk>/change", registers.register_change, name="register_change"),
+    path("audit", audit.audit_trail, name="audit_trail"),
+    path("audit.<format:file_format>", audit.audit_download, name="audit_download"),
     path("windows", windows.window_list, name="window_list"),
     path("windows/new", windows.window_extend, name="window_extend"),
     path("policies", policies.policy_list, name="policy_list"),

@@ -65,6 +65,7 @@ TABLES = {
     "accounts_session": PASSING,
     "accounts_user": {"select": FREE, "insert": FREE, "update": FREE},
     "accounts_user_history": NOTHING,
+    "audit_checkpoint": NOTHING,
     "audit_database": READ,
     "audit_journal": {"select": SEEN, "insert": IN_ANY_SCOPE},
     "audit_journal_default": NOTHING,

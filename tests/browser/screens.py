@@ -379,6 +379,13 @@ SCREENS = [
     Screen("finding_list", "some", "desk_officer", at("/registers/findings")),
     Screen("finding_list", "none found", "desk_officer", at("/registers/findings?q=沒有")),
     Screen("course_finding_list", "some", "desk_officer", at("/course-findings"), data=(LONG_NAME,)),
+    Screen("audit_trail", "institution", "supervisor", at("/audit"), data=(LONG_NAME,)),
+    Screen("audit_trail", "one person", "supervisor", at("/audit?case={long_uid}"), data=(LONG_NAME,)),
+    Screen("audit_trail", "one visit", "supervisor", lambda page, scene: goto(page, f"/audit?visit={scene.paths['visit'].rpartition('/')[2]}"), data=(LONG_NAME,)),
+    Screen("audit_trail", "nothing found", "supervisor", at("/audit?first=113/01/01&last=113/01/02")),
+    Screen("audit_trail", "refused", "supervisor", at("/audit?first=114/2/30&last=xx"), 422),
+    Screen("audit_trail", "desk", "desk_officer", at("/audit?kind=seen"), data=(LONG_NAME,)),
+    Screen("audit_trail", "not allowed", "recorder", at("/audit"), 403),
     Screen("policy_list", "signed out", NOBODY, at("/policies")),
     Screen("policy_show", "with source", "recorder", at("/policies/recording_window_last_day")),
     Screen("policy_show", "with history", NOBODY, at("/policies/weeks_per_visit")),
@@ -429,7 +436,7 @@ SCREENS = [
 NO_SCREEN = {
     "healthz",  # one word for whoever watches the server
     "switch_language", "person_unlock", "person_confirm",  # buttons of other screens
-    "register_download", "register_sample", "finding_download",  # files
+    "register_download", "register_sample", "finding_download", "audit_download",  # files
 }  # fmt: skip
 
 

@@ -4,7 +4,10 @@ import os
 import re
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 
+PATIENCE = 40.0  # seconds; the machine may be busy
 CHINESE = re.compile(r"[\u4e00-\u9fff]")
 
 
@@ -29,3 +32,11 @@ def assert_told(outcome: subprocess.CompletedProcess[str], *words: str) -> None:
     assert CHINESE.search(said), said
     for word in words:
         assert word in said, said
+
+
+def eventually(met: Callable[[], object], said: Callable[[], str] = str) -> None:
+    """Wait until something is so; what was said until then tells why it never was."""
+    deadline = time.monotonic() + PATIENCE
+    while not met():
+        assert time.monotonic() < deadline, said()
+        time.sleep(0.1)

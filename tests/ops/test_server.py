@@ -1,6 +1,7 @@
 """`quitledger run` as a whole: real processes in a data folder of their own."""
 
 import http.client
+import json
 import os
 import shutil
 import signal
@@ -8,8 +9,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -20,9 +20,7 @@ from quitledger.ops import server
 from quitledger.ops.faults import Fault
 from quitledger.ops.postgres import Cluster
 
-from .commands import assert_told, quitledger
-
-PATIENCE = 40.0  # seconds; the machine may be busy
+from .commands import PATIENCE, assert_told, eventually, quitledger
 
 
 @pytest.fixture(scope="module")
@@ -74,13 +72,13 @@ class Run:
         return "Ctrl-C" in self.said() and self.answers()
 
     def children(self) -> dict[str, int]:
-        """The processes below this one: "web", "worker" and the web server's own worker ("web-worker"), by id."""
+        """The processes below this one: "web", "worker", "keep" (checkpoints) and the web server's own "web-worker", by id."""
         listing = subprocess.run(["ps", "-A", "-o", "pid=,ppid=,args="], capture_output=True, text=True, check=True)
         rows = [line.split(None, 2) for line in listing.stdout.splitlines()]
         found = {}
         for pid, parent, command in rows:
             if int(parent) == self.process.pid and "quitledger.ops" in command:
-                found["web" if "ops.web" in command else "worker"] = int(pid)
+                found["web" if "ops.web" in command else command.split()[-1]] = int(pid)
         for pid, parent, _ in rows:
             if int(parent) == found.get("web"):
                 found["web-worker"] = int(pid)
@@ -89,13 +87,6 @@ class Run:
     def stop(self) -> int:
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(PATIENCE)
-
-
-def eventually(met: Callable[[], object], run: Run) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not met():
-        assert time.monotonic() < deadline, run.said()
-        time.sleep(0.1)
 
 
 def is_alive(pid: int) -> bool:
@@ -139,29 +130,29 @@ def test_the_static_files_are_served_with_names_that_change_with_their_contents(
     assert answer.read() == names[0].read_bytes()
 
 
-@pytest.mark.parametrize("which", ["web", "web-worker", "worker"])
+@pytest.mark.parametrize("which", ["web", "web-worker", "worker", "keep"])
 def test_a_child_that_was_killed_is_started_again(which, run):
     before = run.children()
     os.kill(before[which], signal.SIGKILL)
-    eventually(lambda: run.children().get(which, before[which]) != before[which], run)
-    eventually(run.answers, run)
+    eventually(lambda: run.children().get(which, before[which]) != before[which], run.said)
+    eventually(run.answers, run.said)
     assert ("重新啟動" in run.said()) == (which != "web-worker"), "the web server sees to its own"
     if which == "web":
-        eventually(lambda: not is_alive(before["web-worker"]), run)
+        eventually(lambda: not is_alive(before["web-worker"]), run.said)
 
 
 def test_a_database_that_was_killed_is_started_again(run):
     os.kill(Cluster(run.data).status().pid, signal.SIGKILL)
-    eventually(lambda: "資料庫已停止" in run.said(), run)
-    eventually(lambda: Cluster(run.data).status().running, run)
-    eventually(run.answers, run)
+    eventually(lambda: "資料庫已停止" in run.said(), run.said)
+    eventually(lambda: Cluster(run.data).status().running, run.said)
+    eventually(run.answers, run.said)
 
 
 def test_after_run_itself_was_killed_nothing_serves_and_the_next_one_recovers(run):
     children = run.children()
     run.process.kill()
     run.process.wait()
-    eventually(lambda: not any(is_alive(pid) for pid in children.values()), run)
+    eventually(lambda: not any(is_alive(pid) for pid in children.values()), run.said)
     assert not run.answers()
     again = Run(run.data, run.port)
     eventually(again.serves, again)
@@ -193,6 +184,20 @@ def test_the_children_know_the_application_role_alone(run):
         assert b"DATABASE_OWNER_URL" not in web.read_bytes()
 
 
+def test_the_last_checkpoint_covers_everything_that_was_written(run):
+    data = run.data
+    with psycopg.connect(Cluster(data).ensure_database().app_url) as connection:
+        connection.execute("SELECT set_config('quitledger.scope', '0', true)")
+        connection.execute("INSERT INTO audit_journal (action) VALUES ('test.read')")
+    run.stop()
+    outcome = quitledger("audit", "verify", "--json", **environment(data))
+    assert outcome.returncode == 0, outcome
+    report = json.loads(outcome.stdout)
+    assert report["rows"] > 0
+    assert report["not_covered"] == {}
+    Cluster(data).stop()
+
+
 def test_the_worker_does_its_jobs_as_the_application_role(run):
     with psycopg.connect(Cluster(run.data).ensure_database().app_url, autocommit=True) as connection:
         connection.execute(
@@ -206,7 +211,7 @@ def test_the_worker_does_its_jobs_as_the_application_role(run):
         def sessions() -> list[tuple[str]]:
             return connection.execute("SELECT session_key FROM accounts_session").fetchall()
 
-        eventually(lambda: sessions() == [("lasting",)], run)
+        eventually(lambda: sessions() == [("lasting",)], run.said)
 
 
 def test_a_second_one_in_the_same_folder_is_told_where_the_first_one_is(run):
