@@ -112,7 +112,7 @@ def run(data: Path) -> Iterator[Run]:
 def test_one_process_starts_everything_and_leaves_nothing_behind(run):
     assert f"http://localhost:{run.port}/" in run.said()
     children = run.children()
-    assert set(children) == {"web", "worker", "web-worker"}
+    assert set(children) == {"web", "worker", "web-worker", "keep"}
     assert Cluster(run.data).status().running
     assert run.stop() == 0
     assert not any(is_alive(pid) for pid in children.values())
