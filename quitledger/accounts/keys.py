@@ -57,6 +57,7 @@ class Keys:
     def __init__(self, current: str, keys: Mapping[str, tuple[bytes, bytes]]) -> None:
         """`keys`: key id → (key that encrypts, key that hashes), 32 bytes each; `current` is one of the ids."""
         self.current = current
+        self.ids = sorted(keys)
         # Building an AESGCM costs more than using it, and a page of visits decrypts fifty times.
         self._ciphers = {key_id: AESGCM(encrypting) for key_id, (encrypting, _) in keys.items()}
         self._hash_key = keys[current][1]

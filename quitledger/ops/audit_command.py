@@ -5,7 +5,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -108,7 +108,7 @@ def verify(anchor: Path | None, public_keys: tuple[Path, ...], as_json: bool) ->
     if as_json:
         click.echo(json.dumps(asdict(report) | {"sound": report.sound}, ensure_ascii=False, indent=2))
     else:
-        _tell(report)
+        tell(report)
     if not report.sound:
         raise SystemExit(1)
 
@@ -121,7 +121,7 @@ def public_key() -> None:
     """
     with told(), _explained():
         prepare("owner")
-        click.echo(_signer().public_pem(), nl=False)
+        click.echo(signer().public_pem(), nl=False)
 
 
 @audit.command("continue")
@@ -136,7 +136,7 @@ def continue_after(anchor: Path | None, reason: str) -> None:
         prepare("owner")
         from quitledger.audit.checkpoints import continue_after_restore
 
-        lost = continue_after_restore(_signer(), anchor or anchor_path(), reason=reason)
+        lost = continue_after_restore(signer(), anchor or anchor_path(), reason=reason)
         if lost:
             click.echo(
                 f"已載明還原：{lost} 個檢核點之後的紀錄不在這個資料庫。 / Restored: {lost} checkpoints are not in this database."
@@ -148,7 +148,7 @@ def continue_after(anchor: Path | None, reason: str) -> None:
 # --- Making them -----------------------------------------------------------------------------------------------------
 
 
-def _signer() -> "Signer":
+def signer() -> "Signer":
     """The key; made where nothing was ever signed."""
     from quitledger.audit.checkpoints import kept_lines
 
@@ -159,10 +159,18 @@ def _signer() -> "Signer":
     return load_signer(path)
 
 
+def make_checkpoint_now() -> None:
+    """Make a checkpoint, as the owner. Raises Fault; another process at it is as good."""
+    from quitledger.audit.checkpoints import AlreadyAtWork
+
+    with _explained(), suppress(AlreadyAtWork):
+        _make()
+
+
 def _make() -> "Made":
     from quitledger.audit.checkpoints import make_checkpoint
 
-    return make_checkpoint(_signer(), anchor_path())
+    return make_checkpoint(signer(), anchor_path())
 
 
 def _always() -> bool:
@@ -255,7 +263,8 @@ def said(finding: "Finding") -> tuple[str, str]:
     return chinese.format(**words), english.format(**words)
 
 
-def _tell(report: "Report") -> None:
+def tell(report: "Report") -> None:
+    """Print what a verification found."""
     for finding in report.findings:
         click.echo(" / ".join(said(finding)))
     for restored in report.restored:

@@ -11,6 +11,10 @@ COMMANDS = {
     "run": ("quitledger.ops.server:run", "啟動網站、工作程序與資料庫 / Run web server, worker and database"),
     "worker": ("quitledger.ops.server:worker", "只啟動背景工作 / Run the worker alone"),
     "db": ("quitledger.ops.database_command:db", "資料庫 / The database"),
+    "backup": ("quitledger.ops.backup_command:backup", "備份資料庫與檢核點檔 / Back up database and anchor"),
+    "restore": ("quitledger.ops.backup_command:restore", "由備份還原與查驗 / Restore a backup and verify it"),
+    "archive": ("quitledger.ops.backup_command:archive", "封存 WAL / Archive WAL"),
+    "keys": ("quitledger.ops.keys_command:keys_group", "金鑰 / Keys"),
     "audit": (
         "quitledger.ops.audit_command:audit",
         "稽核紀錄的檢核點與查驗 / Checkpoints of the journal, and their verification",

@@ -5,7 +5,9 @@ import secrets
 from pathlib import Path
 from typing import Literal
 
-from quitledger.accounts.keys import create_keys_file, keys_path
+import psycopg
+
+from quitledger.accounts.keys import KeysUnavailable, create_keys_file, keys, keys_path
 
 from .postgres import Cluster, PostgresError, data_folder
 
@@ -19,7 +21,7 @@ def prepare(role: Literal["app", "owner"] = "app") -> None:
     """Fill the environment and set Django up, connected as the application role or as the owner.
 
     Starts the embedded PostgreSQL unless DATABASE_URL names another. Makes keys and secret on the first start of an
-    embedded installation; with a server of one's own, missing keys are an error (a second machine needs the same ones).
+    embedded installation, while its database is empty; with a server of one's own, missing keys are an error (a second machine needs the same ones).
     Raises PostgresError, KeysUnavailable.
     """
     folder = data_folder()
@@ -31,7 +33,7 @@ def prepare(role: Literal["app", "owner"] = "app") -> None:
         cluster.ensure_running()
         urls = cluster.ensure_database()
         os.environ.update(DATABASE_URL=urls.app_url, DATABASE_OWNER_URL=urls.owner_url, QUITLEDGER_EMBEDDED="1")
-        if not os.environ.get("QUITLEDGER_KEYS") and not keys_path().exists():
+        if not os.environ.get("QUITLEDGER_KEYS") and not keys_path().exists() and _is_empty(urls.owner_url):
             create_keys_file(keys_path())
     if not os.environ.get("QUITLEDGER_SECRET_KEY"):
         os.environ["QUITLEDGER_SECRET_KEY"] = _secret(folder / "secret")
@@ -53,6 +55,29 @@ def make_first_keys() -> Path | None:
         return None
     create_keys_file(keys_path())
     return keys_path()
+
+
+def require_keys() -> set[str]:
+    """The ids of the keys that this database needs, all of which are there. As the owner; asked before serving.
+
+    A key that is lost is told now, not when somebody first reads a number. Raises KeysUnavailable.
+    """
+    from .keys_export import needed_key_ids
+
+    needed = needed_key_ids()
+    missing = sorted(needed - set(keys().ids))
+    if missing:
+        raise KeysUnavailable(
+            f"金鑰檔缺少資料庫需要的金鑰 {'、'.join(missing)}，有些證號將讀不到。請以 quitledger keys import 放回匯出的金鑰。"
+        )
+    return needed
+
+
+def _is_empty(owner_url: str) -> bool:
+    """True for a database without any table of ours: nothing in it is encrypted, so that no key can be missing."""
+    with psycopg.connect(owner_url) as connection:
+        row = connection.execute("SELECT to_regclass('audit_database') IS NULL").fetchone()
+    return bool(row and row[0])
 
 
 def _check_urls(role: str) -> None:

@@ -21,6 +21,7 @@ import os
 import pwd
 import re
 import secrets
+import shlex
 import shutil
 import signal
 import socket
@@ -63,6 +64,7 @@ SUPERUSER = "postgres"
 OWNER = "quitledger_owner"
 APPLICATION = "quitledger_app"
 HOMES_FOR_ROOT = (Path("/var/lib"), Path("/var/db"))  # Linux, macOS; never /var/tmp, which is swept after 30 days
+ARCHIVE_EVERY = "60s"  # what is written is archived after that at the latest
 NO_PROCESS = 999_999_999  # above every system's largest process id
 LOG_TURNS_AT = 10_000_000  # bytes
 STOP_SIGNALS = {"smart": signal.SIGTERM, "fast": signal.SIGINT, "immediate": signal.SIGQUIT}
@@ -236,6 +238,102 @@ class Cluster:
         if not any(self.data_folder.iterdir()):
             self.data_folder.rmdir()
 
+    # --- copies -----------------------------------------------------------------------------------------------------
+
+    def base_backup(self, into: Path) -> None:
+        """A physical copy of the running cluster in `into` (new or empty), with the WAL that makes it consistent.
+
+        Its files are ours, mode 0700. Verified against its own manifest before we return.
+        """
+        with self._plainly():
+            connection = self.ensure_running()
+            programs = (self.engine or best_engine(self._data_version())).bin_dir
+            into.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with tempfile.NamedTemporaryFile("w", prefix="quitledger-") as password:  # mode 0600; not in a process list
+                password.write(f"{HOST}:{connection.port}:*:{SUPERUSER}:{connection.password}\n")
+                password.flush()
+                command = [
+                    *(programs / "pg_basebackup", "-h", HOST, "-p", connection.port, "-U", SUPERUSER, "-w"),
+                    *("-D", into, "-X", "stream", "--checkpoint=fast", "--manifest-checksums=SHA256"),
+                ]
+                self._checked(command, PGPASSFILE=password.name)
+            self.check_copy(into, self._data_version())
+            (into / "postmaster.pid").unlink(missing_ok=True)
+
+    def check_copy(self, copy: Path, version: int | None) -> None:
+        """Raise PostgresError unless the copy is, file by file, what its manifest says."""
+        programs = (self.engine or best_engine(version)).bin_dir
+        self._checked([programs / "pg_verifybackup", "-q", "-n", copy])
+
+    def passwords(self) -> dict[str, str]:
+        """The passwords of the cluster's roles, which a copy of it keeps."""
+        return {name: value for name, value in self._secret().items() if name.endswith("_password")}
+
+    def adopt(self, base: Path, passwords: Mapping[str, str], *, recovery: Mapping[str, str] | None = None) -> None:
+        """Take a copy made by base_backup() as this data folder's cluster; it must have none yet.
+
+        `recovery`: settings of a recovery from archived WAL that ends in an ordinary server.
+        """
+        with self._locked():
+            if self._secret() or (self.data_folder / "postgres").exists():
+                raise PostgresError(
+                    f"{self.data_folder} 已有資料庫，備份只還原到空的資料夾。",
+                    f"{self.data_folder} holds a database already; a backup is restored into an empty folder.",
+                )
+            self._remember(made_by="quitledger", id=secrets.token_hex(6), **passwords)
+            user = self._server_user()
+            self._remember(home=str(self._choose_home(user)), data_folder=str(self.data_folder))
+            folder = self.cluster_folder
+            folder.parent.mkdir(exist_ok=True, parents=True)
+            work = folder.parent / f"initialising-{secrets.token_hex(6)}"
+            try:
+                shutil.copytree(base, work, symlinks=True)
+                if recovery:
+                    settings = [f"{name} = '{value.replace(chr(39), chr(39) * 2)}'" for name, value in recovery.items()]
+                    with (work / "postgresql.auto.conf").open("a") as conf:
+                        conf.write("\n".join(settings) + "\n")
+                    (work / "recovery.signal").touch()
+                for path in (work, *work.rglob("*")):
+                    _give(path, user)
+                work.chmod(0o700)
+                os.rename(work, folder)
+                _sync_folder(folder.parent)
+            finally:
+                shutil.rmtree(work, ignore_errors=True)
+            self._remember(complete=True)
+
+    def archive_into(self, folder: Path | None) -> None:
+        """Archive every finished WAL file into `folder` from the next start on; None: no longer."""
+        with self._locked():
+            if not self._secret():
+                raise PostgresError("資料庫還沒有建立。", "The database has not been made yet.")
+            if folder is not None:
+                folder.mkdir(parents=True, exist_ok=True)
+                user = self._server_user()
+                if user is not None and not user.can(("-w", folder), ("-x", folder)):
+                    _give(folder, user)
+                if user is not None and not user.can(("-w", folder), ("-x", folder)):
+                    raise PostgresError(
+                        f"系統使用者 {user.name} 不能寫入 {folder}。",
+                        f"The system user {user.name} cannot write to {folder}.",
+                    )
+            self._remember(archive=str(folder) if folder else None)
+
+    @property
+    def archive(self) -> Path | None:
+        """The folder into which WAL is archived."""
+        kept = self._secret().get("archive")
+        return Path(kept) if kept else None
+
+    def _checked(self, command: list[Any], **environment: str) -> None:
+        outcome = _run(command, None, environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        if outcome.returncode == 0:
+            return
+        if _says_disk_full(outcome.stdout):
+            raise self._disk_full()
+        said = (outcome.stdout.strip().splitlines() or ["?"])[-1]
+        raise PostgresError(f"備份失敗或損壞：{said}", f"The backup failed or is damaged: {said}")
+
     # --- databases --------------------------------------------------------------------------------------------------
 
     def ensure_database(self, name: str = "quitledger") -> DatabaseUrls:
@@ -385,10 +483,18 @@ class Cluster:
     def _configure(self, port: int) -> None:
         """Write our settings, which initdb's postgresql.conf includes; the operator's local.conf comes last."""
         lines = ["# Written by Quitledger at every start. Your own settings belong in local.conf."]
-        for name, value in {**self.settings, "port": str(port)}.items():
+        for name, value in {**self.settings, **self._archiving(), "port": str(port)}.items():
             lines.append(f"{name} = '{value.replace(chr(39), chr(39) * 2)}'")
         lines.append("include_if_exists = 'local.conf'")
         self._write(self.cluster_folder / "quitledger.conf", "\n".join(lines) + "\n", self._server_user())
+
+    def _archiving(self) -> dict[str, str]:
+        """A WAL file is there under its name only when it is whole; one that is there already is not replaced."""
+        if self.archive is None:
+            return {}
+        to = shlex.quote(str(self.archive)).replace("%", "%%")
+        command = f"test ! -f {to}/%f && cp %p {to}/.%f && mv {to}/.%f {to}/%f"
+        return {"archive_mode": "on", "archive_command": command, "archive_timeout": ARCHIVE_EVERY}
 
     def _initialise(self) -> None:
         """Make the cluster under a passing name and give it its own only when it is whole."""
@@ -699,7 +805,9 @@ def _connect(port: int, password: str) -> psycopg.Connection:
     )
 
 
-def _run(command: list[Any], user: ServerUser | None, **options: Any) -> subprocess.CompletedProcess[str]:
+def _run(
+    command: list[Any], user: ServerUser | None, environment: Mapping[str, str] | None = None, **options: Any
+) -> subprocess.CompletedProcess[str]:
     """Run a PostgreSQL program, knowing nothing of our environment (which holds keys), messages in English."""
     kept = ("PATH", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "SYSTEMROOT")
     return subprocess.run(  # noqa: S603 - programs of an engine found, arguments ours
@@ -710,7 +818,7 @@ def _run(command: list[Any], user: ServerUser | None, **options: Any) -> subproc
         cwd="/",
         umask=0o077,
         start_new_session=True,  # Ctrl-C in our terminal is not for the server
-        env={name: os.environ[name] for name in kept if name in os.environ} | {"LC_ALL": "C"},
+        env={name: os.environ[name] for name in kept if name in os.environ} | {"LC_ALL": "C", **(environment or {})},
         **(user.popen_options() if user else {}),
         **options,
     )

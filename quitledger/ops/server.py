@@ -23,7 +23,7 @@ import click
 
 from quitledger.policy.command import RocDate
 
-from .environment import prepare, uses_own_server
+from .environment import prepare, require_keys, uses_own_server
 from .faults import Fault, told
 from .orphans import as_parent, leave_with_parent
 from .postgres import Cluster, PostgresError, data_folder
@@ -130,6 +130,7 @@ def _set_up(with_demo: bool, today: date | None) -> None:
             demo_command.fill(today)
         else:
             migrate(app_url=os.environ["DATABASE_URL"])
+        require_keys()
     from django.conf import settings
     from django.core.management import call_command
     from django.db import connections

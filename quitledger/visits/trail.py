@@ -68,6 +68,8 @@ ACTIONS: dict[str, tuple[str, str]] = {
     "medicine.record": (OTHER, Words("登錄補助藥品")),
     "database.maintain": (OTHER, Words("資料庫維護")),
     "clock.set": (OTHER, Words("調整示範資料庫的日期")),
+    "database.restore": (OTHER, Words("由備份還原資料庫")),
+    "keys.export": (OTHER, Words("匯出金鑰")),
     "demo.load": (OTHER, Words("載入示範資料")),
 }
 MOST_NAMED = 3  # records of an entry that are named; of more, how many they are
