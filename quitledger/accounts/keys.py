@@ -5,8 +5,9 @@ Whoever loses the keys has lost the identity numbers: the file belongs in the ba
 
     {"current": "k1", "keys": {"k1": {"encrypt": base64 of 32 bytes, "hash": base64 of 32 bytes}}}
 
-A new key is added beside the old ones and named `current`; rows keep the id of the key that encrypted them, so old keys
-stay. The hash key is the current key's: give a new key the same `hash`, or every stored hash must be computed again.
+A new key is added beside the old ones (`quitledger keys add`), known to every process before it is made the current one and
+every row is encrypted and hashed anew under it (`quitledger keys rotate`). Rows say which key they are under; until the
+last one is, they are looked for under every key. The file is read again when it was replaced.
 """
 
 import base64
@@ -14,17 +15,18 @@ import binascii
 import hmac
 import json
 import os
+import re
 import secrets
 import stat
 from collections.abc import Mapping
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from quitledger.audit.private_files import write_new
+from quitledger.audit.private_files import replace, write_new
 
 _KEY_BYTES = 32
 _NONCE_BYTES = 12  # NIST SP 800-38D: random nonces of 96 bits, good for 2^32 encryptions with one key
@@ -57,10 +59,11 @@ class Keys:
     def __init__(self, current: str, keys: Mapping[str, tuple[bytes, bytes]]) -> None:
         """`keys`: key id → (key that encrypts, key that hashes), 32 bytes each; `current` is one of the ids."""
         self.current = current
-        self.ids = sorted(keys)
+        self.ids = list(keys)  # the oldest first
         # Building an AESGCM costs more than using it, and a page of visits decrypts fifty times.
         self._ciphers = {key_id: AESGCM(encrypting) for key_id, (encrypting, _) in keys.items()}
-        self._hash_key = keys[current][1]
+        # The current one first: under it new rows are hashed.
+        self._hash_keys = [keys[current][1], *(hashing for key_id, (_, hashing) in keys.items() if key_id != current)]
 
     def encrypt(self, plain: str, *, about: bytes = b"") -> tuple[bytes, str]:
         """`plain` encrypted with AES-256-GCM under the current key: (nonce + ciphertext + tag, key id).
@@ -88,19 +91,36 @@ class Keys:
 
         The caller brings the text into its one canonical form first ("kind:country:number").
         """
-        return hmac.digest(self._hash_key, _HASH_DOMAIN + text.encode(), "sha256")
+        return self.keyed_hashes(text)[0]
+
+    def keyed_hashes(self, text: str) -> list[bytes]:
+        """The keyed hashes of `text` under every key, the current one's first: what a row may be found by."""
+        return [hmac.digest(key, _HASH_DOMAIN + text.encode(), "sha256") for key in self._hash_keys]
 
 
-@cache
 def keys() -> Keys:
-    """The keys of this installation, read once: QUITLEDGER_KEYS (the JSON itself), else the file at `keys_path()`.
+    """The keys of this installation: QUITLEDGER_KEYS (the JSON itself), else the file at `keys_path()`.
 
-    Raises KeysUnavailable where they are missing, broken or readable by others.
+    Kept until the file is replaced. Raises KeysUnavailable where they are missing, broken or readable by others.
     """
     text = os.environ.get("QUITLEDGER_KEYS")
     if text:
-        return _parse(text, where="環境變數 QUITLEDGER_KEYS")
+        return _given(text)
     path = keys_path()
+    try:
+        found = path.stat()
+    except OSError:
+        return _kept(path, 0, 0, 0)  # which says why
+    return _kept(path, found.st_ino, found.st_mtime_ns, found.st_ctime_ns)  # the last changes with the rights
+
+
+@lru_cache(maxsize=2)
+def _given(text: str) -> Keys:
+    return _parse(text, where="環境變數 QUITLEDGER_KEYS")
+
+
+@lru_cache(maxsize=2)
+def _kept(path: Path, *_state: int) -> Keys:
     return _parse(_read_private(path), where=f"金鑰檔 {path}")
 
 
@@ -118,8 +138,32 @@ def create_keys_file(path: Path) -> None:
 
     Raises FileExistsError where something is at `path` already: keys are never overwritten.
     """
-    pair = {use: base64.b64encode(secrets.token_bytes(_KEY_BYTES)).decode() for use in ("encrypt", "hash")}
-    write_new(path, json.dumps({"current": "k1", "keys": {"k1": pair}}, indent=2).encode())
+    write_new(path, json.dumps({"current": "k1", "keys": {"k1": _new_pair()}}, indent=2).encode())
+
+
+def add_key(path: Path) -> str:
+    """Adds a new random key to the file, not yet the current one; returns its id. Raises KeysUnavailable."""
+    data = _data(path)
+    number = max((int(key_id[1:]) for key_id in data["keys"] if re.fullmatch(r"k\d+", key_id)), default=0) + 1
+    data["keys"][f"k{number}"] = _new_pair()
+    replace(path, json.dumps(data, indent=2).encode())
+    return f"k{number}"
+
+
+def make_current(path: Path, key_id: str) -> None:
+    """Makes a key of the file the one that new rows are encrypted and hashed with. Raises KeysUnavailable."""
+    replace(path, json.dumps(_data(path) | {"current": key_id}, indent=2).encode())
+
+
+def _data(path: Path) -> dict[str, Any]:
+    text = _read_private(path)
+    _parse(text, where=f"金鑰檔 {path}")
+    data: dict[str, Any] = json.loads(text)
+    return data
+
+
+def _new_pair() -> dict[str, str]:
+    return {use: base64.b64encode(secrets.token_bytes(_KEY_BYTES)).decode() for use in ("encrypt", "hash")}
 
 
 def _read_private(path: Path) -> str:

@@ -33,6 +33,7 @@ class Permission(StrEnum):
     REGISTER_RECORD = "register.record"
     MEDICINE_IMPORT = "medicine.import"
     AUDIT_READ = "audit.read"
+    KEY_ROTATE = "key.rotate"
 
 
 class Role(StrEnum):

@@ -3,7 +3,7 @@
 Who may do it to whom is a matter of places at institutions: institutions.membership_services asks that first.
 """
 
-import secrets
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID, uuid4
@@ -24,7 +24,7 @@ from .actors import Actor
 from .keys import keys
 from .models import Notice, NoticeKind, OneTimeCode, Session, User
 from .permissions import Permission
-from .sign_in import counters_of
+from .sign_in import SecondFactorAdapter, counters_of
 
 _SIGNS = "23456789ABCDEFGHJKMNPQRSTUVWXYZ"  # of a code: none that is taken for another on paper
 _LENGTH, _GROUP = 12, 4
@@ -106,10 +106,10 @@ def issue_code(user: User, *, form_uid: UUID, moment: datetime, by: Actor) -> Is
     """
     by.require(Permission.ACCOUNT_INVITE)
     code = _code_of(user, form_uid)
-    hashed = _hash(user, code)
+    hashed, *older = _hashes(user, code)
     with transaction.atomic():
         newest = OneTimeCode.objects.select_for_update().filter(user=user).first()
-        if newest is not None and bytes(newest.code_hash) == hashed:
+        if newest is not None and bytes(newest.code_hash) in (hashed, *older):
             if newest.used_at is not None:
                 raise Refused([Problem("code-used", "這張單子的代碼已經用過了。需要時請再發一次。")])
             return IssuedCode(_grouped(code), newest.expires_at)
@@ -138,7 +138,7 @@ def accept_code(*, username: str, code: str, password: str, moment: datetime) ->
         raise Refused([wrong])
     with transaction.atomic():
         given = OneTimeCode.objects.select_for_update().filter(user=user, used_at=None, expires_at__gt=moment).first()
-        if given is None or not secrets.compare_digest(bytes(given.code_hash), _hash(user, _plain(code))):
+        if given is None or bytes(given.code_hash) not in _hashes(user, _plain(code)):
             raise Refused([wrong])
         problems = _check_password(password, user)
         if problems:
@@ -168,8 +168,8 @@ def _plain(typed: str) -> str:
     return "".join(sign for sign in typed.upper() if sign.isalnum())
 
 
-def _hash(user: User, code: str) -> bytes:
-    return keys().keyed_hash(f"code:{user.uid}:{code}")
+def _hashes(user: User, code: str) -> list[bytes]:
+    return keys().keyed_hashes(f"code:{user.uid}:{code}")
 
 
 def _check_password(password: str, user: User) -> list[Problem]:
@@ -190,7 +190,7 @@ def reset_password(user: User, *, form_uid: UUID, moment: datetime, by: Actor) -
     """
     by.require(Permission.ACCOUNT_RESET)
     newest = OneTimeCode.objects.filter(user=user).first()
-    repeated = newest is not None and bytes(newest.code_hash) == _hash(user, _code_of(user, form_uid))
+    repeated = newest is not None and bytes(newest.code_hash) in _hashes(user, _code_of(user, form_uid))
     with transaction.atomic():
         issued = issue_code(user, form_uid=form_uid, moment=moment, by=by)
         if not repeated:
@@ -256,3 +256,70 @@ def see_notices(user: User, *, moment: datetime, by: Actor) -> None:
     if by.account_id == user.pk:
         Notice.objects.filter(user=user, seen_at=None).update(seen_at=moment)
         journal.record("account.notice", record_type="account", uids=[user.uid])
+
+
+# --- Under another key -----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class EncryptedNumber:
+    """A table whose rows hold an encrypted number: identity_token, identity_key_id, identity_hash.
+
+    `about` is what the tokens are bound to; `text` makes of the number and of `columns` what is hashed.
+    """
+
+    table: str
+    about: bytes
+    columns: tuple[str, ...]
+    text: Callable[..., str]
+
+
+def renew_numbers(numbers: EncryptedNumber, *, history: bool, after: int, limit: int, by: Actor) -> tuple[int, int]:
+    """Encrypt and hash anew under the current key what lies under another one: rows, or (`history`) their versions.
+
+    Rows numbered above `after`, at most `limit`. Returns the number of the last one (`after`: none is left) and how many.
+    As the owner; for versions inside audit.rewriting.rewriting(). Raises PermissionDenied, KeyMissing, Tampered.
+    """
+    by.require(Permission.KEY_ROTATE)
+    known = keys()
+    table, number = (f"{numbers.table}_history", "history_id") if history else (numbers.table, "id")
+    columns = "".join(f", {column}" for column in numbers.columns)
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT {number}, identity_token, identity_key_id{columns} FROM {table} WHERE {number} > %s"  # noqa: S608
+            f" AND identity_key_id <> %s AND identity_token IS NOT NULL ORDER BY {number} LIMIT %s FOR UPDATE",
+            [after, known.current, limit],
+        )
+        rows = cursor.fetchall()
+        if not rows:
+            return after, 0
+        renewed = []
+        for row, token, key_id, *rest in rows:
+            plain = known.decrypt(token, key_id, about=numbers.about)
+            anew, _key_id = known.encrypt(plain, about=numbers.about)
+            renewed.append((row, anew, known.keyed_hash(numbers.text(plain, *rest))))
+        cursor.execute(
+            f"UPDATE {table} t SET identity_token = n.token, identity_hash = n.hash, identity_key_id = %s"  # noqa: S608
+            " FROM unnest(%s::bigint[], %s::bytea[], %s::bytea[]) AS n (number, token, hash)"
+            f" WHERE t.{number} = n.number",
+            [known.current, *map(list, zip(*renewed, strict=True))],
+        )
+        journal.record(Permission.KEY_ROTATE, record_type=table, fields=["identity_number"])
+    return rows[-1][0], len(rows)
+
+
+def renew_second_factors(*, by: Actor) -> int:
+    """Encrypt the secrets of authenticator apps and recovery codes anew under the current key; returns how many."""
+    by.require(Permission.KEY_ROTATE)
+    adapter, current, renewed = SecondFactorAdapter(), keys().current, 0
+    with transaction.atomic():
+        for factor in Authenticator.objects.select_for_update().filter(type__in=["totp", "recovery_codes"]):
+            old = {name: text for name, text in factor.data.items() if name in ("secret", "seed")}
+            if all(text.startswith(f"{current}:") for text in old.values()):
+                continue
+            factor.data |= {name: adapter.encrypt(adapter.decrypt(text)) for name, text in old.items()}
+            factor.save(update_fields=["data"])
+            renewed += 1
+        if renewed:
+            journal.record(Permission.KEY_ROTATE, record_type="second_factor", fields=["second_factor"])
+    return renewed

@@ -47,13 +47,20 @@ class Line:
 
 def parsed(text: str) -> Line:
     """A line, unchecked."""
+    found = parsed_any(text)
+    payload = found[1] if found else {}
+    good = payload.keys() >= _FIELDS and isinstance(payload["number"], int)
+    return Line(text, text.partition(" ")[0], payload if good else None)
+
+
+def parsed_any(text: str) -> tuple[str, dict[str, Any], bytes] | None:
+    """Signature, payload and what was signed, of any signed text; None where it is none."""
     signature, _, body = text.partition(" ")
     try:
         payload = json.loads(body)
-        good = isinstance(payload, dict) and payload.keys() >= _FIELDS and isinstance(payload["number"], int)
     except ValueError:
-        good = False
-    return Line(text, signature, payload if good else None)
+        return None
+    return (signature, payload, body.encode()) if isinstance(payload, dict) else None
 
 
 def signed(signer: Signer, payload: dict[str, Any]) -> str:

@@ -27,7 +27,7 @@ class LedgerTable:
 
     @property
     def followed(self) -> str | None:
-        """The table whose versions these are; None for the journal."""
+        """The table whose versions these are; None for what is no history."""
         return self.name.removesuffix("_history") if self.key == "history_id" else None
 
 
@@ -40,7 +40,7 @@ def ledger_tables() -> list[LedgerTable]:
             [r"%\_history"],
         )
         histories = [LedgerTable(name, "history_id") for (name,) in cursor.fetchall()]
-    return [*histories, LedgerTable("audit_journal", "id")]
+    return [*histories, LedgerTable("audit_rewritten", "id"), LedgerTable("audit_journal", "id")]
 
 
 def where_it_ends(tables: list[LedgerTable]) -> dict[str, int]:

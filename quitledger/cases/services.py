@@ -11,6 +11,7 @@ from django.db import connection, transaction
 from quitledger.accounts.actors import Actor
 from quitledger.accounts.keys import keys
 from quitledger.accounts.permissions import Permission
+from quitledger.accounts.services import EncryptedNumber
 from quitledger.audit import journal
 from quitledger.policy.identity import IdentityKind, check_identity, normalise, sex_of
 from quitledger.policy.problem import Problem, Refused
@@ -35,18 +36,25 @@ class Registration:
     phone: str = ""
 
 
-def identity_hash(kind: str, number: str, country: str = "") -> bytes:
-    """The keyed hash under which a person is found: of the number in its one form."""
-    return keys().keyed_hash(f"{kind}:{normalise(country)}:{normalise(number)}")
+def _identity_text(number: str, kind: str, country: str) -> str:
+    """What is hashed of an identity: the number in its one form."""
+    return f"{kind}:{normalise(country)}:{normalise(number)}"
+
+
+PERSON_NUMBERS = EncryptedNumber("cases_person", b"identity", ("identity_kind", "identity_country"), _identity_text)
+
+
+def identity_hashes(kind: str, number: str, country: str = "") -> list[bytes]:
+    """The keyed hashes under which a person may be found: under the current key, then under older ones."""
+    return keys().keyed_hashes(_identity_text(number, kind, country))
 
 
 def find_by_identity(*, number: str, by: Actor) -> list[Case]:
     """The cases of the actor's institution with exactly this identity number, whatever its kind. Journals nothing."""
     by.require(Permission.CASE_READ)
     number = normalise(number)
-    hashes = [
-        identity_hash(kind, number) for kind in ("national_id", "resident_certificate", "resident_certificate_old")
-    ]
+    kinds = ("national_id", "resident_certificate", "resident_certificate_old")
+    hashes = [hashed for kind in kinds for hashed in identity_hashes(kind, number)]
     cases = Case.objects.select_related("person")
     if by.institution_id:
         cases = cases.filter(institution_id=by.institution_id)
@@ -56,7 +64,8 @@ def find_by_identity(*, number: str, by: Actor) -> list[Case]:
     # A passport's hash needs its country: those of the institution's own passport holders are tried.
     passports = cases.filter(person__identity_kind="passport")
     countries = set(passports.values_list("person__identity_country", flat=True))
-    return list(passports.filter(person__identity_hash__in=[identity_hash("passport", number, c) for c in countries]))
+    hashes = [hashed for country in countries for hashed in identity_hashes("passport", number, country)]
+    return list(passports.filter(person__identity_hash__in=hashes))
 
 
 def check_registration(entry: Registration, *, today: date, made_up_allowed: bool, by: Actor) -> list[Problem]:
@@ -92,10 +101,10 @@ def check_registration(entry: Registration, *, today: date, made_up_allowed: boo
         uid=entry.uid
     ):
         problems.append(Problem("chart-no-taken", "貴機構已有個案使用這個病歷號，請確認。", "chart_no"))
-    hashed = identity_hash(entry.identity_kind, entry.identity_number, entry.identity_country)
-    for known in Case.objects.filter(institution_id=by.at_institution(), person__identity_hash=hashed).select_related(
-        "person"
-    ):
+    hashes = identity_hashes(entry.identity_kind, entry.identity_number, entry.identity_country)
+    for known in Case.objects.filter(
+        institution_id=by.at_institution(), person__identity_hash__in=hashes
+    ).select_related("person"):
         if known.uid == entry.uid:
             continue
         if known.person.birth_on == entry.birth_on:
@@ -133,7 +142,7 @@ def register_case(entry: Registration, *, today: date, made_up_allowed: bool, by
             cursor.execute(
                 "SELECT id, uid FROM cases_find_person(%s, %s, %s, %s, %s, %s, %s)",
                 [
-                    identity_hash(entry.identity_kind, number, country),
+                    identity_hashes(entry.identity_kind, number, country),
                     entry.birth_on,
                     entry.sex,
                     entry.identity_kind,
@@ -176,7 +185,7 @@ def _registers(case: Case, entry: Registration) -> bool:
     """True when the case is what the registration says."""
     person = case.person
     return (
-        bytes(person.identity_hash) == identity_hash(entry.identity_kind, entry.identity_number, entry.identity_country)
+        bytes(person.identity_hash) in identity_hashes(entry.identity_kind, entry.identity_number, entry.identity_country)
         and (person.birth_on, case.name, case.chart_no, case.phone)
         == (entry.birth_on, entry.name.strip(), entry.chart_no.strip(), entry.phone.strip())
     )  # fmt: skip

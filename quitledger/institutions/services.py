@@ -9,11 +9,12 @@ from dataclasses import replace
 from datetime import date, timedelta
 from typing import Any, TypeVar
 
-from django.db import models, transaction
+from django.db import connection, models, transaction
 
 from quitledger.accounts.actors import Actor
 from quitledger.accounts.keys import keys
 from quitledger.accounts.permissions import Permission
+from quitledger.accounts.services import EncryptedNumber
 from quitledger.audit import journal
 from quitledger.audit.database import purpose
 from quitledger.policy.identity import check_identity, normalise, recognise
@@ -172,7 +173,7 @@ def record_staff(row: StaffRow, *, by: Actor, of: StaffContract | None = None) -
     problems += [] if of else _check_staff_number(number)
     _refuse(problems)
     with transaction.atomic():
-        staff = of.staff if of else StaffMember.objects.filter(identity_hash=_hashed(number)).first()
+        staff = of.staff if of else _known(number)
         person = _written(_unknown(number), staff, {"name": row.name, "profession": row.profession})
         contracts = StaffContract.objects.filter(staff=person.record, institution=institution)
         contract = of or contracts.filter(starts_on=row.starts_on).first()
@@ -204,7 +205,7 @@ def record_certificate(
     if staff is None:
         number = normalise(row.identity_number)
         problems += _check_staff_number(number)
-        staff = StaffMember.objects.filter(identity_hash=_hashed(number)).first()
+        staff = _known(number)
         if staff is None and not problems:
             problems.append(Problem("staff-unknown", "找不到這個證號的醫事人員，請先登錄人員合約。", "identity_number"))
     _refuse(problems)
@@ -283,14 +284,26 @@ def _tell(recorded: Recorded, record_type: str, uids: list[Any], fields: Any) ->
         journal.record(Permission.REGISTER_RECORD, record_type=record_type, uids=uids, fields=list(fields))
 
 
-def _hashed(number: str) -> bytes:
-    return keys().keyed_hash(f"staff:{number}")
+def _staff_text(number: str) -> str:
+    """What is hashed of a staff member's number."""
+    return f"staff:{number}"
+
+
+STAFF_NUMBERS = EncryptedNumber("institutions_staffmember", b"staff", (), _staff_text)
+
+
+def _known(number: str) -> StaffMember | None:
+    """The staff member with this number, under whichever key. One at a time: two keys give one number two hashes."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtext('institutions_staffmember'))")
+    return StaffMember.objects.filter(identity_hash__in=keys().keyed_hashes(_staff_text(number))).first()
 
 
 def _unknown(number: str) -> StaffMember:
     """A staff member whose number is met for the first time."""
     token, key_id = keys().encrypt(number, about=b"staff")
-    return StaffMember(identity_hash=_hashed(number), identity_token=token, identity_key_id=key_id)
+    hashed = keys().keyed_hash(_staff_text(number))
+    return StaffMember(identity_hash=hashed, identity_token=token, identity_key_id=key_id)
 
 
 def _check_staff_number(number: str) -> list[Problem]:

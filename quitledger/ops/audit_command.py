@@ -252,6 +252,7 @@ _SAID = {
     "row-inserted": ("{table} 的 {first} 號是後來插入的（檢核點 {number}）", "{table} row {first} was inserted (checkpoint {number})"),
     "block-changed": ("{table} 的 {first} 至 {last} 號之中有改動（檢核點 {number}）", "{table} rows {first} to {last}: changed (checkpoint {number})"),
     "not-proved": ("{table} 的 {first} 至 {last} 號無法證明（檢核點 {number} 之前）", "{table} rows {first} to {last} cannot be proved (before checkpoint {number})"),
+    "rewriting-forged": ("改寫紀錄 {number} 的簽章不對", "rewriting {number} has no trusted signature"),
     "record-differs": ("{table} 的 {first} 號與最後一版不同（{detail}）", "{table} row {first} is not its last version ({detail})"),
 }  # fmt: skip
 
@@ -271,6 +272,12 @@ def tell(report: "Report") -> None:
         click.echo(
             f"{restored['at']} 由備份還原（{restored['reason']}），其後 {restored['checkpoints']} 個檢核點、{restored['rows']} 筆不在。"
             f" / Restored from a backup; {restored['checkpoints']} checkpoints with {restored['rows']} rows are lost."
+        )
+    for name, rows in report.rewritten.items():
+        kind, _, run = name.partition(" ")
+        chinese = {"keys": "換金鑰", "retention": "保存期滿清除"}[kind]
+        click.echo(
+            f"{rows} 版在第 {run} 次改寫時{chinese}。 / {rows} versions were written anew under run {run} ({kind})."
         )
     if report.not_anchored:
         click.echo(

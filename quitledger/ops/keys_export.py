@@ -72,7 +72,9 @@ def needed_key_ids() -> set[str]:
         cursor.execute(
             "SELECT identity_key_id FROM cases_person UNION SELECT identity_key_id FROM cases_person_history"
             " UNION SELECT identity_key_id FROM institutions_staffmember UNION"
-            " SELECT identity_key_id FROM institutions_staffmember_history"
+            " SELECT identity_key_id FROM institutions_staffmember_history UNION"
+            " SELECT split_part(coalesce(data->>'secret', data->>'seed'), ':', 1) FROM mfa_authenticator"
+            " WHERE type IN ('totp', 'recovery_codes')"
         )
         return {key_id for (key_id,) in cursor.fetchall() if key_id}
 

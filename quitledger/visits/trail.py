@@ -69,6 +69,7 @@ ACTIONS: dict[str, tuple[str, str]] = {
     "database.maintain": (OTHER, Words("資料庫維護")),
     "clock.set": (OTHER, Words("調整示範資料庫的日期")),
     "database.restore": (OTHER, Words("由備份還原資料庫")),
+    _P.KEY_ROTATE: (OTHER, Words("換金鑰")),
     "keys.export": (OTHER, Words("匯出金鑰")),
     "demo.load": (OTHER, Words("載入示範資料")),
 }

@@ -18,9 +18,11 @@ from quitledger.accounts.keys import (
     Keys,
     KeysUnavailable,
     Tampered,
+    add_key,
     create_keys_file,
     keys,
     keys_path,
+    make_current,
 )
 
 ENCRYPTING, HASHING, OTHER = bytes(range(32)), bytes(range(32, 64)), bytes(range(64, 96))
@@ -39,9 +41,6 @@ GOOD = json.dumps({"current": "k1", "keys": {"k1": PAIR}})
 def _no_keys_of_this_machine(monkeypatch):
     for name in ("QUITLEDGER_KEYS", "QUITLEDGER_KEYS_FILE", "QUITLEDGER_DATA"):
         monkeypatch.delenv(name, raising=False)
-    keys.cache_clear()
-    yield
-    keys.cache_clear()
 
 
 @pytest.fixture
@@ -149,8 +148,24 @@ def test_keys_come_from_the_environment_first_and_are_read_once(monkeypatch, key
     keys_file("broken")
     monkeypatch.setenv("QUITLEDGER_KEYS", GOOD)
     assert keys().keyed_hash("x") == RING.keyed_hash("x")
-    monkeypatch.setenv("QUITLEDGER_KEYS", "broken")
     assert keys() is keys()
+
+
+def test_a_file_that_was_replaced_is_read_again_and_a_new_key_is_used_once_it_is_current(keys_file):
+    path = keys_file(GOOD)
+    before = keys()
+    assert before is keys()
+    assert add_key(path) == "k2"
+    assert keys().current == "k1"
+    assert keys().ids == ["k1", "k2"]
+    assert keys().keyed_hash("x") == before.keyed_hash("x")
+    assert len(keys().keyed_hashes("x")) == 2
+    make_current(path, "k2")
+    assert keys().current == "k2"
+    assert keys().keyed_hashes("x")[1] == before.keyed_hash("x")
+    assert keys().decrypt(*before.encrypt("A123456789")) == "A123456789"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert add_key(path) == "k3"
 
 
 def test_keys_come_from_the_file_named_and_a_refusal_is_not_remembered(monkeypatch, keys_file):

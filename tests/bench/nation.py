@@ -89,7 +89,7 @@ def _migrate() -> None:
 
 def _load(url: str, institutions: int, people: int, cases: int) -> None:
     from quitledger.accounts.keys import keys
-    from quitledger.cases.services import identity_hash
+    from quitledger.cases.services import identity_hashes
     from quitledger.policy.identity import make_up
 
     with psycopg.connect(url, autocommit=True) as connection:
@@ -99,7 +99,7 @@ def _load(url: str, institutions: int, people: int, cases: int) -> None:
             for serial in range(1, people + 1):
                 number = make_up(serial)
                 copy.write_row(
-                    (serial, identity_hash("national_id", number), *keys().encrypt(number, about=b"identity"))
+                    (serial, identity_hashes("national_id", number)[0], *keys().encrypt(number, about=b"identity"))
                 )
         connection.execute("ANALYZE made_up")
         spacing = connection.execute(

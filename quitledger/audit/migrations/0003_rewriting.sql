@@ -1,0 +1,45 @@
+-- Versions written anew in place: under another key, or emptied when their keeping time has ended. Never in silence: the
+-- database notes the leaf of each before and after, and each transaction's notes are signed with the checkpoint key.
+
+CREATE TABLE audit_rewriting (
+  number     bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  run        bigint NOT NULL,                       -- of the command; several transactions belong to one
+  kind       text NOT NULL CHECK (kind IN ('keys', 'retention')),
+  at         timestamptz NOT NULL DEFAULT clock_timestamp(),
+  signed     text NOT NULL                          -- signature and payload, as in a line of the anchor
+);
+CREATE TABLE audit_rewritten (
+  id         bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  number     bigint NOT NULL REFERENCES audit_rewriting DEFERRABLE INITIALLY DEFERRED,
+  table_name text NOT NULL,
+  row_number bigint NOT NULL,
+  before     bytea NOT NULL,
+  after      bytea NOT NULL
+);
+CREATE INDEX audit_rewritten_row ON audit_rewritten (table_name, row_number);
+CREATE INDEX audit_rewritten_number ON audit_rewritten (number);
+
+DO $$
+DECLARE t text;
+BEGIN
+  FOREACH t IN ARRAY ARRAY['audit_rewriting', 'audit_rewritten'] LOOP
+    EXECUTE format('CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON %I
+      FOR EACH ROW EXECUTE FUNCTION audit_refuse_change()', t);
+    EXECUTE format('CREATE TRIGGER no_truncate BEFORE TRUNCATE ON %I
+      FOR EACH STATEMENT EXECUTE FUNCTION audit_refuse_change()', t);
+  END LOOP;
+END $$;
+
+-- The owner may write a version anew where the transaction says under which number; the deferred key above refuses the
+-- commit where nobody signed that number. In UTC, as leaves are.
+CREATE OR REPLACE FUNCTION audit_refuse_change() RETURNS trigger LANGUAGE plpgsql SET timezone = 'UTC' AS $$
+DECLARE
+  number text := nullif(current_setting('quitledger.rewriting', true), '');
+BEGIN
+  IF TG_OP = 'UPDATE' AND number IS NOT NULL AND TG_TABLE_NAME LIKE '%\_history' AND is_owner() THEN
+    INSERT INTO audit_rewritten (number, table_name, row_number, before, after)
+      VALUES (number::bigint, TG_TABLE_NAME, OLD.history_id, audit_leaf(to_jsonb(OLD)), audit_leaf(to_jsonb(NEW)));
+    RETURN NEW;
+  END IF;
+  RAISE EXCEPTION '% is append-only', TG_TABLE_NAME USING ERRCODE = 'insufficient_privilege';
+END $$;
