@@ -1,6 +1,6 @@
 """The ledger: the journal and every history table, row by row, as checkpoints cover them."""
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from dataclasses import dataclass
 from time import sleep
 
@@ -11,6 +11,8 @@ _LOCK_TRIES = 40
 # Shorter than deadlock_timeout (1 s): where a checkpoint and a writer wait for each other, it is the checkpoint that
 # gives way, and no writer is refused.
 _LOCK_WAIT = "400ms"
+# How values are written in a leaf, whatever the session or the server would choose.
+AS_TEXT = {"timezone": "UTC", "datestyle": "ISO, YMD", "bytea_output": "hex", "extra_float_digits": "1"}
 _PAUSE = 0.05  # seconds, longer after every try
 
 
@@ -76,12 +78,13 @@ def leaves(table: LedgerTable, *, after: int | None, to: int) -> Generator[tuple
     Inside a transaction. The leaf is what audit_leaf() makes of the row.
     """
     statement = sql.SQL(
-        "SELECT {key}, audit_leaf(to_jsonb(t)) FROM {table} t WHERE {key} <= {to} AND {after} ORDER BY {key}"
+        "SELECT {key}, audit_leaf(t::text) FROM {table} t WHERE {key} <= {to} AND {after} ORDER BY {key}"
     )
     key = sql.Identifier(table.key)
     above = sql.SQL("true") if after is None else sql.SQL("{} > {}").format(key, after)
     with connection.cursor() as cursor:
-        cursor.execute("SELECT set_config('timezone', 'UTC', true)")
+        for name, value in AS_TEXT.items():
+            cursor.execute("SELECT set_config(%s, %s, true)", [name, value])
     assert connection.connection is not None
     with connection.connection.cursor("leaves", binary=True) as rows:
         rows.itersize = 10_000
@@ -89,26 +92,32 @@ def leaves(table: LedgerTable, *, after: int | None, to: int) -> Generator[tuple
         yield from rows
 
 
-# What a current row and its last version need not agree on: a password is in no history.
-_NOT_KEPT = ["password", "history_id", "history_at", "history_change", "history_by", "history_xid"]
+_NOT_KEPT = {"password"}  # in no history
 
 
-def differing_rows(table: LedgerTable) -> Iterator[tuple[int, str]]:
+def differing_rows(table: LedgerTable) -> list[tuple[int, str]]:
     """The rows of a followed table that are not what their last version says: id, and changed, inserted or removed.
 
     A write always leaves its version; only somebody who switched the triggers off makes such a row.
     """
-    statement = sql.SQL("""
-      SELECT coalesce(t.id, v.id), CASE WHEN t.id IS NULL THEN 'removed' WHEN v.id IS NULL THEN 'inserted' ELSE 'changed' END
-      FROM {table} t FULL JOIN (
-        SELECT * FROM (SELECT DISTINCT ON (id) * FROM {history} ORDER BY id, history_id DESC) last
-        WHERE history_change <> 'delete') v ON v.id = t.id
-      WHERE t.id IS NULL OR v.id IS NULL OR audit_leaf(to_jsonb(t) - {kept}::text[]) <> audit_leaf(to_jsonb(v) - {kept}::text[])
-      ORDER BY 1""")
+    followed = table.followed or ""
     with connection.cursor() as cursor:
         cursor.execute(
-            statement.format(
-                table=sql.Identifier(table.followed or ""), history=sql.Identifier(table.name), kept=_NOT_KEPT
-            ).as_string(cursor.connection)
+            "SELECT attname FROM pg_attribute WHERE attrelid = %s::regclass AND attnum > 0 AND NOT attisdropped",
+            [followed],
         )
-        yield from cursor.fetchall()
+        names = [name for (name,) in cursor.fetchall() if name not in _NOT_KEPT]
+        row, version = (sql.SQL(", ").join(sql.Identifier(of, name) for name in names) for of in ("t", "v"))
+        statement = _DIFFERING.format(
+            table=sql.Identifier(followed), history=sql.Identifier(table.name), row=row, version=version
+        )
+        cursor.execute(statement.as_string(cursor.connection))
+        return list(cursor.fetchall())
+
+
+_DIFFERING = sql.SQL("""
+  SELECT coalesce(t.id, v.id), CASE WHEN t.id IS NULL THEN 'removed' WHEN v.id IS NULL THEN 'inserted' ELSE 'changed' END
+  FROM {table} t FULL JOIN (
+    SELECT h.* FROM (SELECT id AS row_id, max(history_id) AS last FROM {history} GROUP BY 1) latest
+    JOIN {history} h ON h.history_id = latest.last AND h.id = row_id WHERE h.history_change <> 'delete') v ON v.id = t.id
+  WHERE t.id IS NULL OR v.id IS NULL OR ({row}) IS DISTINCT FROM ({version}) ORDER BY 1""")

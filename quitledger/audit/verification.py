@@ -3,6 +3,7 @@
 import hashlib
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -75,27 +76,42 @@ def verify(anchor: Path, trusted: Mapping[str, Ed25519PublicKey], *, current: bo
     `trusted`: key id → public key. As the owner, outside a transaction; changes nothing.
     """
     report = Report()
-    with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
-        blocks = _trusted_blocks(report, anchor, trusted)
-        cursor.execute("SELECT uid::text FROM audit_database")
-        rewritten, forged = trusted_rewriting(trusted, cursor.fetchone()[0])
-        report.findings += [Finding(Fault.REWRITING_FORGED, number=number) for number in forged]
-        tables = {table.name: table for table in ledger_tables()}
-        for name, of_table in blocks.items():
-            if name in tables:
-                report.findings += _check_table(report, tables[name], of_table, rewritten.get(name, {}))
-            else:
-                report.findings.append(Finding(Fault.TABLE_MISSING, name))
-        if current:
-            for table in tables.values():
-                if table.followed:
-                    report.findings += [
-                        Finding(Fault.RECORD_DIFFERS, table.followed, row, row, detail=how)
-                        for row, how in differing_rows(table)
-                    ]
-        report.not_covered = not_covered(list(tables.values()), {name: of[-1][1].to for name, of in blocks.items()})
+    with ThreadPoolExecutor(1) as beside:
+        # On a connection of its own: reading the ledger and comparing records keep a core busy each.
+        differing = beside.submit(_differing) if current else None
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+            blocks = _trusted_blocks(report, anchor, trusted)
+            cursor.execute("SELECT uid::text FROM audit_database")
+            rewritten, forged = trusted_rewriting(trusted, cursor.fetchone()[0])
+            report.findings += [Finding(Fault.REWRITING_FORGED, number=number) for number in forged]
+            tables = {table.name: table for table in ledger_tables()}
+            for name, of_table in blocks.items():
+                if name in tables:
+                    report.findings += _check_table(report, tables[name], of_table, rewritten.get(name, {}))
+                else:
+                    report.findings.append(Finding(Fault.TABLE_MISSING, name))
+            report.not_covered = not_covered(
+                list(tables.values()), {name: of_table[-1][1].to for name, of_table in blocks.items()}
+            )
+        report.findings += differing.result() if differing else []
     return report
+
+
+def _differing() -> list[Finding]:
+    """Records that are not what their last version says."""
+    try:
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+            cursor.execute("SELECT set_config('work_mem', '64MB', true)")
+            return [
+                Finding(Fault.RECORD_DIFFERS, table.followed or "", row, row, detail=how)
+                for table in ledger_tables()
+                if table.followed
+                for row, how in differing_rows(table)
+            ]
+    finally:
+        connection.close()
 
 
 # --- Lines -----------------------------------------------------------------------------------------------------------

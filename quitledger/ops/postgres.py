@@ -254,7 +254,7 @@ class Cluster:
                 password.flush()
                 command = [
                     *(programs / "pg_basebackup", "-h", HOST, "-p", connection.port, "-U", SUPERUSER, "-w"),
-                    *("-D", into, "-X", "stream", "--checkpoint=fast", "--manifest-checksums=SHA256"),
+                    *("-D", into, "-X", "stream", "--checkpoint=fast", "--manifest-checksums=CRC32C"),
                 ]
                 self._checked(command, PGPASSFILE=password.name)
             self.check_copy(into, self._data_version())

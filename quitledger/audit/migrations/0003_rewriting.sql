@@ -31,14 +31,15 @@ BEGIN
 END $$;
 
 -- The owner may write a version anew where the transaction says under which number; the deferred key above refuses the
--- commit where nobody signed that number. In UTC, as leaves are.
-CREATE OR REPLACE FUNCTION audit_refuse_change() RETURNS trigger LANGUAGE plpgsql SET timezone = 'UTC' AS $$
+-- commit where nobody signed that number. With the settings that leaves are made with (audit.ledger).
+CREATE OR REPLACE FUNCTION audit_refuse_change() RETURNS trigger LANGUAGE plpgsql
+  SET timezone = 'UTC' SET datestyle = 'ISO, YMD' SET bytea_output = 'hex' SET extra_float_digits = 1 AS $$
 DECLARE
   number text := nullif(current_setting('quitledger.rewriting', true), '');
 BEGIN
   IF TG_OP = 'UPDATE' AND number IS NOT NULL AND TG_TABLE_NAME LIKE '%\_history' AND is_owner() THEN
     INSERT INTO audit_rewritten (number, table_name, row_number, before, after)
-      VALUES (number::bigint, TG_TABLE_NAME, OLD.history_id, audit_leaf(to_jsonb(OLD)), audit_leaf(to_jsonb(NEW)));
+      VALUES (number::bigint, TG_TABLE_NAME, OLD.history_id, audit_leaf(OLD::text), audit_leaf(NEW::text));
     RETURN NEW;
   END IF;
   RAISE EXCEPTION '% is append-only', TG_TABLE_NAME USING ERRCODE = 'insufficient_privilege';
