@@ -185,6 +185,7 @@ def _due() -> bool:
 
 def _try(is_due: Callable[[], bool]) -> bool:
     """Make a checkpoint if one is due; whether it was tried. What goes wrong is told, and tried again later."""
+    import psycopg
     from django.db import DatabaseError, InterfaceError, connections
 
     try:
@@ -194,7 +195,7 @@ def _try(is_due: Callable[[], bool]) -> bool:
             _make()
     except Fault as fault:
         click.echo(fault.message, err=True)
-    except (DatabaseError, InterfaceError) as error:
+    except (DatabaseError, InterfaceError, psycopg.Error) as error:  # leaves are read past Django
         reason = (str(error).strip().splitlines() or [""])[0]
         click.echo(f"檢核點沒有建立：{reason} / No checkpoint was made: {reason}", err=True)
         connections.close_all()

@@ -217,6 +217,21 @@ def test_two_entries_in_each_others_place_are_named(covered):
     assert covered.found() == [("row-changed", "audit_journal", last - 1), ("row-changed", "audit_journal", last)]
 
 
+def test_a_function_that_says_what_one_wants_to_hear_is_not_asked(covered):
+    with covered.tampering() as superuser:
+        superuser.execute(
+            "CREATE TABLE kept AS SELECT j::text AS was, audit_leaf(j::text) AS leaf FROM audit_journal j"
+        )
+        row = one(superuser, "UPDATE audit_journal SET fields = '{x}' WHERE id = 2 RETURNING id")
+        superuser.execute(
+            "INSERT INTO kept SELECT j::text, (SELECT leaf FROM kept LIMIT 1 OFFSET 1) FROM audit_journal j WHERE id = 2"
+        )
+        superuser.execute(
+            "CREATE OR REPLACE FUNCTION audit_leaf(r text) RETURNS bytea LANGUAGE sql AS 'SELECT leaf FROM kept WHERE was = r'"
+        )
+    assert covered.found() == [("row-changed", "audit_journal", row)]
+
+
 def test_a_table_dropped_is_named(covered):
     with covered.tampering() as superuser:
         superuser.execute("DROP TABLE visits_visit_history")
