@@ -73,7 +73,9 @@ class Run:
 
     def children(self) -> dict[str, int]:
         """The processes below this one: "web", "worker", "keep" (checkpoints) and the web server's own "web-worker", by id."""
-        listing = subprocess.run(["ps", "-A", "-ww", "-o", "pid=,ppid=,args="], capture_output=True, text=True, check=True)
+        listing = subprocess.run(
+            ["ps", "-A", "-ww", "-o", "pid=,ppid=,args="], capture_output=True, text=True, check=True
+        )
         rows = [line.split(None, 2) for line in listing.stdout.splitlines()]
         found = {}
         for pid, parent, command in rows:
