@@ -2,12 +2,14 @@
 
 import os
 import secrets
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
 import psycopg
 
 from quitledger.accounts.keys import KeysUnavailable, create_keys_file, keys, keys_path
+from quitledger.audit.private_files import write_new
 
 from .postgres import Cluster, PostgresError, data_folder
 
@@ -98,14 +100,6 @@ def _check_urls(role: str) -> None:
 def _secret(path: Path) -> str:
     """The secret that signs cookies, made once, readable by its owner alone."""
     if not path.exists():
-        beside = path.with_suffix(f".{os.getpid()}")
-        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w") as file:
-            file.write(secrets.token_urlsafe(48))
-        try:
-            os.link(beside, path)
-        except FileExistsError:
-            pass  # another process was first
-        finally:
-            beside.unlink()
+        with suppress(FileExistsError):  # another process was first
+            write_new(path, secrets.token_urlsafe(48).encode())
     return path.read_text()

@@ -38,6 +38,7 @@ from urllib.parse import quote
 import psycopg
 from psycopg import sql
 
+from quitledger.audit.private_files import sync_folder
 from quitledger.ops.binaries import (
     Engine,
     PostgresError,
@@ -297,7 +298,7 @@ class Cluster:
                     _give(path, user)
                 work.chmod(0o700)
                 os.rename(work, folder)
-                _sync_folder(folder.parent)
+                sync_folder(folder.parent)
             finally:
                 shutil.rmtree(work, ignore_errors=True)
             self._remember(complete=True)
@@ -527,7 +528,7 @@ class Cluster:
                 conf.write("\ninclude = 'quitledger.conf'\n")
             self._write(work / "cluster" / "quitledger.conf", "", user)
             os.rename(work / "cluster", folder)
-            _sync_folder(home)
+            sync_folder(home)
         finally:
             shutil.rmtree(work, ignore_errors=True)
 
@@ -785,7 +786,7 @@ class Cluster:
         except BaseException:
             Path(name).unlink(missing_ok=True)
             raise
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
 
 
 def _url(user: str, password: str, port: int, database: str) -> str:
@@ -866,11 +867,3 @@ def _name_of(uid: int) -> str:
         return pwd.getpwuid(uid).pw_name
     except KeyError:
         return str(uid)
-
-
-def _sync_folder(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

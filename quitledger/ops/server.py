@@ -21,6 +21,7 @@ from types import FrameType
 
 import click
 
+from quitledger.accounts.keys import keys
 from quitledger.policy.command import RocDate
 
 from .environment import prepare, require_keys, uses_own_server
@@ -118,6 +119,7 @@ def _set_up(with_demo: bool, today: date | None) -> None:
     if uses_own_server() and not os.environ.get("DATABASE_OWNER_URL"):
         prepare("app")  # the machine that serves need not know the owner's password
         _require_migrated()
+        keys()  # missing or broken ones are told now; which of them the rows need is asked where the owner is known
     else:
         prepare("owner")
         from . import demo_command
