@@ -483,6 +483,7 @@ def test_two_checkpoints_at_once_are_one(covered):
         other.execute("SELECT pg_advisory_lock(%s)", [checkpoints._LOCK])
         with pytest.raises(AlreadyAtWork):
             covered.checkpoint()
+        other.execute("SELECT pg_advisory_unlock(%s)", [checkpoints._LOCK])  # a closed session frees it a moment later
     assert covered.checkpoint().checkpoints == 1
 
 
