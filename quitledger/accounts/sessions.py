@@ -30,8 +30,20 @@ class SessionStore(db.SessionStore):
                 [self.session_key],
             )
             row = cursor.fetchone()
-        if row is None:
+        return self._decoded(row and row[0])
+
+    @property
+    def is_read(self) -> bool:
+        """Whether it is known what the session holds."""
+        return hasattr(self, "_session_cache")
+
+    def take(self, found: str | None) -> None:
+        """Hold what the database has under the session's key (None: nothing), read by another statement than ours."""
+        self._session_cache = self._decoded(found)
+
+    def _decoded(self, found: str | None) -> dict[str, Any]:
+        if found is None:
             self._session_key = None
             return {}
-        data: dict[str, Any] = self.decode(row[0])
+        data: dict[str, Any] = self.decode(found)
         return data

@@ -1,6 +1,10 @@
 """How people sign in: django-allauth with our adapters."""
 
 import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any
 
 from allauth.account import app_settings, auth_backends
 from allauth.account.adapter import DefaultAccountAdapter
@@ -13,7 +17,18 @@ from django.http import HttpRequest
 from .keys import keys
 from .models import User
 
-_FIELDS = [field.attname for field in User._meta.concrete_fields]
+ACCOUNT_FIELDS = [field.attname for field in User._meta.concrete_fields]
+_found: ContextVar[User | None] = ContextVar("found_account", default=None)
+
+
+@contextmanager
+def found_with_session(row: Sequence[Any]) -> Iterator[None]:
+    """Within it, the session's account is the one of this row of ACCOUNT_FIELDS (all None: a closed one, or none)."""
+    token = _found.set(User.from_db(None, ACCOUNT_FIELDS, row) if row[0] is not None else None)
+    try:
+        yield
+    finally:
+        _found.reset(token)
 
 
 class AuthenticationBackend(auth_backends.AuthenticationBackend):
@@ -21,13 +36,16 @@ class AuthenticationBackend(auth_backends.AuthenticationBackend):
 
     def get_user(self, user_id: int) -> User | None:
         """The account, unless it was closed."""
+        found = _found.get()
+        if found is not None and found.pk == user_id:
+            return found
         with connection.cursor() as cursor:
             cursor.execute(
-                f"SELECT {', '.join(_FIELDS)} FROM accounts_user WHERE id = %s AND is_active",  # noqa: S608 - our words
+                f"SELECT {', '.join(ACCOUNT_FIELDS)} FROM accounts_user WHERE id = %s AND is_active",  # noqa: S608 - our words
                 [user_id],
             )
             row = cursor.fetchone()
-        return User.from_db(None, _FIELDS, row) if row else None
+        return User.from_db(None, ACCOUNT_FIELDS, row) if row else None
 
 
 class AccountAdapter(DefaultAccountAdapter):

@@ -7,6 +7,7 @@ scope, so that a caller can neither forget nor choose them.
 
 from collections.abc import Sequence
 from contextvars import ContextVar
+from typing import Any
 from uuid import UUID
 
 from django.db import connection
@@ -17,6 +18,13 @@ request_uid: ContextVar[UUID | None] = ContextVar("request_uid", default=None)
 
 class OutsideTransaction(RuntimeError):
     """An entry may only be written in the transaction of the write or read that it tells of."""
+
+
+# One entry. A write that is asked for often carries it in its own statement, with `entry` as its parameters.
+INSERT = """
+INSERT INTO audit_journal (action, record_type, record_uids, record_version, fields, request_uid)
+VALUES (%s, %s, %s::uuid[], %s, %s::text[], %s)
+"""
 
 
 def record(
@@ -33,11 +41,19 @@ def record(
     the version written, `fields` the names of the fields filled or changed.
     Raises OutsideTransaction when no transaction is open: the entry must stand or fall with what it tells of.
     """
+    with connection.cursor() as cursor:
+        cursor.execute(INSERT, entry(action, record_type=record_type, uids=uids, version=version, fields=fields))
+
+
+def entry(
+    action: str,
+    *,
+    record_type: str = "",
+    uids: Sequence[UUID] = (),
+    version: int | None = None,
+    fields: Sequence[str] = (),
+) -> list[Any]:
+    """The parameters of INSERT for one entry, as of `record`. Raises OutsideTransaction."""
     if not connection.in_atomic_block:
         raise OutsideTransaction(action)
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "INSERT INTO audit_journal (action, record_type, record_uids, record_version, fields, request_uid)"
-            " VALUES (%s, %s, %s::uuid[], %s, %s, %s)",
-            [action, record_type, [str(uid) for uid in uids], version, list(fields), request_uid.get()],
-        )
+    return [action, record_type, f"{{{','.join(map(str, uids))}}}", version, list(fields), request_uid.get()]

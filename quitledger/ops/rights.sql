@@ -22,7 +22,7 @@ BEGIN
 END $$;
 GRANT EXECUTE ON FUNCTION programme_now, programme_today, current_scope, scope_was_set, current_account, is_owner,
   institutions_enter, institutions_is_elsewhere, cases_find_person, visits_closes_at, visits_open_months, visits_course_facts,
-  visits_write_courses, visits_count_drafts, visits_hand_over_drafts TO {app};
+  visits_write_courses, visits_recording_facts, visits_count_drafts, visits_hand_over_drafts TO {app};
 
 -- Public facts, the same for every scope.
 GRANT SELECT ON audit_database, institutions_institution, institutions_institutiondetails, institutions_contract,

@@ -1,7 +1,7 @@
 """The courses of persons as they are kept: read under the person's lock, written in the transaction of the write."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import date, time
 from itertools import chain, groupby, islice
@@ -27,32 +27,32 @@ class CourseBook:
     transaction ends. What is written is what a fresh computation gives, whatever happened in between.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, rows: Iterable[Sequence[Any]]) -> None:
+        """`rows`: those of the database function visits_course_facts, with JSON that was read."""
         self._services: dict[int, dict[int, CourseService]] = {}  # of each person, by key
         self._before: dict[int, list[CourseService]] = {}
         self._kept: dict[int, set[_Number]] = {}
         self._sites: dict[int, tuple[int, int]] = {}  # of each case
         self._changed: set[int] = set()
+        for person_id, sites, services, courses in rows:
+            self._sites |= {int(case): (place, site) for case, (place, site) in sites.items()}
+            given = [_service(values) for values in services or ()]
+            self._services[person_id] = {service.key: service for service in given if service.key is not None}
+            self._before[person_id] = given
+            self._kept[person_id] = {
+                (kind, year, number, date.fromisoformat(first_on), site)
+                for kind, year, number, first_on, site in courses or ()
+            }
 
     @classmethod
     def read(cls, cases: Iterable[int]) -> "CourseBook":
         """The persons of these cases. They must lie within the scope; the database refuses others."""
-        book = cls()
         with connection.cursor() as cursor:
             cursor.execute(
-                "SELECT person_id, sites, services, courses FROM visits_course_facts(%s)",
+                "SELECT person_id, sites::json, services::json, courses::json FROM visits_course_facts(%s)",
                 [f"{{{','.join(map(str, cases))}}}"],
             )
-            for person_id, sites, services, courses in cursor.fetchall():
-                book._sites |= {int(case): (place, site) for case, (place, site) in _loaded(sites).items()}
-                given = [_service(values) for values in _loaded(services)]
-                book._services[person_id] = {service.key: service for service in given if service.key is not None}
-                book._before[person_id] = given
-                book._kept[person_id] = {
-                    (kind, year, number, date.fromisoformat(first_on), site)
-                    for kind, year, number, first_on, site in _loaded(courses)
-                }
-        return book
+            return cls(cursor.fetchall())
 
     def facts(self, case: Case) -> CourseFacts:
         """What the rules need to know for a visit of this case."""
@@ -186,8 +186,3 @@ def _service(values: list[Any]) -> CourseService:
     key, kind, visit_on, visit_time, weeks, place, site = values
     at = time.fromisoformat(visit_time) if visit_time else None
     return CourseService(key, kind, date.fromisoformat(visit_on), at, weeks, place, site)
-
-
-def _loaded(found: Any) -> Any:
-    """JSON as Django's cursor gives it: the text, or None where there was nothing to list."""
-    return json.loads(found) if isinstance(found, str) else found or []

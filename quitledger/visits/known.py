@@ -1,8 +1,8 @@
-"""What the rules need to know before visits are recorded, read at once: few statements, for it is asked at every save."""
+"""What the rules need to know before visits are recorded, read at once (migrations/0008_recording_facts.sql)."""
 
 from collections import defaultdict
 from collections.abc import Iterable
-from datetime import date, datetime
+from datetime import date, datetime, time
 from typing import Any
 from uuid import UUID
 
@@ -14,45 +14,17 @@ from quitledger.institutions.models import Profession
 
 from . import rules
 from .course_records import CourseBook
-from .models import Service, Visit
+from .models import MedicationLine, Service, Visit
 from .rules import Entry, Facts
 
-# Locks the persons: writers of one person wait for each other here, always in the same order. Then, each as a JSON list
-# of lists: intakes; contracts of the institutions, of their staff; medicines; closing moments (a month is opened when
-# its first visit is recorded); primary keys for what will be written. Last the clock.
 _FACTS = """
-WITH person AS (SELECT id FROM cases_person WHERE id = ANY(%(persons)s) ORDER BY id FOR NO KEY UPDATE)
-SELECT (SELECT count(*) FROM person),
-  (SELECT json_agg(json_build_array(case_id, taken_on, ftnd_score, cigarettes_per_day, insured) ORDER BY recorded_at)
-   FROM cases_baseline WHERE case_id = ANY(%(cases)s)),
-  (SELECT json_agg(json_build_array(institution_id, starts_on, ends_on))
-   FROM institutions_contract WHERE institution_id = ANY(%(institutions)s)),
-  (SELECT json_agg(json_build_array(
-     s.uid, s.id, s.profession, s.name, c.institution_id, c.starts_on, c.ends_on, c.may_medicate, c.may_counsel))
-   FROM institutions_staffcontract c JOIN institutions_staffmember s ON s.id = c.staff_id
-   WHERE c.institution_id = ANY(%(institutions)s) AND s.uid = ANY(%(staff)s)),
-  (SELECT json_agg(json_build_array(code, starts_on, ends_on, name))
-   FROM visits_medicine WHERE code = ANY(%(medicines)s)),
-  (SELECT json_agg(json_build_array(institution_id, month, closes_at))
-   FROM visits_open_months(%(month_institutions)s::bigint[], %(months)s::date[])),
-  (SELECT json_agg(json_build_array('visits_visit', nextval('visits_visit_id_seq')))
-   FROM generate_series(1, %(visits)s)),
-  (SELECT json_agg(json_build_array('visits_service', nextval('visits_service_id_seq')))
-   FROM generate_series(1, %(services)s)),
-  (SELECT json_agg(json_build_array('visits_medicationline', nextval('visits_medicationline_id_seq')))
-   FROM generate_series(1, %(lines)s)),
-  programme_now()
+SELECT visits_recording_facts(%(cases)s, %(staff)s, %(medicines)s, %(month_institutions)s, %(months)s,
+  %(visits)s, %(services)s, %(lines)s)
 """
-# A statement of its own after the lock: it sees what others have committed while they were waited for.
-_VISIT_FIELDS = (
+_VISIT_FIELDS = (  # in the order of visits_recording_facts
     *("id", "uid", "case_id", "person_id", "institution_id", "visit_on", "visit_time", "pregnant"),
     *("cigarettes_per_day", "co_ppm", "note", "in_force", "version"),
 )
-_VISITS = f"""
-SELECT s.kind, s.entry_uid, {", ".join(f"v.{name}" for name in _VISIT_FIELDS)}
-FROM visits_visit v JOIN visits_service s ON s.visit_id = v.id
-WHERE v.case_id = ANY(%(cases)s)
-"""  # noqa: S608 - our own words
 
 
 class Known:
@@ -66,8 +38,6 @@ class Known:
         months = sorted((case.institution_id, month) for case in cases for month in asked_months)
         asked: dict[str, Any] = {
             "cases": _array(case.pk for case in cases),
-            "persons": _array({case.person_id for case in cases}),
-            "institutions": _array({case.institution_id for case in cases}),
             "staff": _array({uid for entry in entries for uid in entry.kinds.values() if uid}),
             "medicines": list({line.medicine_code for line in lines}),
             "month_institutions": _array(institution_id for institution_id, _ in months),
@@ -78,11 +48,11 @@ class Known:
         }
         with connection.cursor() as cursor:
             cursor.execute(_FACTS, asked)
-            _, *lists, self.moment = cursor.fetchone()
-            cursor.execute(_VISITS, asked)
-            visits = cursor.fetchall()
-        self.courses = CourseBook.read(case.pk for case in cases)
-        baselines, contracts, staff, medicines, closing, *keys = (found or [] for found in lists)
+            (facts,) = cursor.fetchone()
+        *lists, moment = facts
+        baselines, contracts, staff, medicines, closing, visits, courses, *keys = (found or [] for found in lists)
+        self.moment = datetime.fromisoformat(moment)
+        self.courses = CourseBook(courses)
         self.baselines: dict[int, list[rules.IntakeFacts]] = defaultdict(list)
         for case_id, taken_on, *intake in baselines:
             self.baselines[case_id].append(rules.IntakeFacts(_day(taken_on), *intake))
@@ -98,18 +68,21 @@ class Known:
             (institution_id, _day(month)): datetime.fromisoformat(closes_at)
             for institution_id, month, closes_at in closing
         }
-        self._keys = {pairs[0][0]: [key for _, key in reversed(pairs)] for pairs in keys if pairs}
+        self._keys = dict(zip((Visit, Service, MedicationLine), map(iter, keys), strict=True))
         self._note_visits(visits)
 
-    def _note_visits(self, rows: list[tuple[Any, ...]]) -> None:
+    def _note_visits(self, rows: list[list[Any]]) -> None:
         self.by_uid: dict[UUID, Visit] = {}
         self.by_key: dict[int, Visit] = {}
         self.visits: dict[tuple[int, int, date], Visit] = {}
         self.services: dict[tuple[int, int], list[rules.RecordedService]] = defaultdict(list)
-        for kind, entry_uid, *values in rows:
-            visit = self.by_key.get(values[0]) or Visit.from_db(None, _VISIT_FIELDS, values)
-            self.by_key[visit.pk] = visit
-            self.by_uid[entry_uid] = visit
+        for kind, entry_uid, key, uid, case_id, person_id, institution_id, visit_on, visit_time, *values in rows:
+            visit = self.by_key.get(key)
+            if visit is None:
+                at = visit_time and time.fromisoformat(visit_time)
+                known = [key, UUID(uid), case_id, person_id, institution_id, _day(visit_on), at, *values]
+                visit = self.by_key[key] = Visit.from_db(None, _VISIT_FIELDS, known)
+            self.by_uid[UUID(entry_uid)] = visit
             if visit.in_force:
                 self._add(visit, kind)
 
@@ -126,7 +99,7 @@ class Known:
 
     def next_key(self, model: type[Model]) -> int:
         """A primary key for a new row; as many as the entries need, were all of them accepted."""
-        return self._keys[model._meta.db_table].pop()
+        return next(self._keys[model])
 
     def same_day(self, case: Case, day: date) -> Visit | None:
         """The visit in force on that day, if any."""

@@ -109,9 +109,10 @@ class Visit(models.Model):
     """一筆就醫資料: a person at an institution on a day, with one or two services. FHIR Encounter."""
 
     uid = models.UUIDField(unique=True)
-    case = models.ForeignKey(Case, models.PROTECT, related_name="visits")
-    person = models.ForeignKey(Person, models.PROTECT, related_name="+", db_index=False)
-    institution = models.ForeignKey(Institution, models.PROTECT, related_name="+", db_index=False)
+    # One composite foreign key to the case (migrations/0002_window.sql) holds all three; a check each would cost each write.
+    case = models.ForeignKey(Case, models.PROTECT, related_name="visits", db_constraint=False)
+    person = models.ForeignKey(Person, models.PROTECT, related_name="+", db_index=False, db_constraint=False)
+    institution = models.ForeignKey(Institution, models.PROTECT, related_name="+", db_index=False, db_constraint=False)
     visit_on = models.DateField("就醫日期")
     visit_time = models.TimeField("就醫時間", null=True, blank=True)
     pregnant = models.BooleanField("懷孕", default=False)
@@ -149,9 +150,9 @@ class Service(models.Model):
     database itself refuses two services of a stream (person, institution, kind) that are too close.
     """
 
-    visit = models.ForeignKey(Visit, models.PROTECT, related_name="services", db_constraint=False)
-    person = models.ForeignKey(Person, models.PROTECT, related_name="+", db_index=False)
-    institution = models.ForeignKey(Institution, models.PROTECT, related_name="+", db_index=False)
+    visit = models.ForeignKey(Visit, models.PROTECT, related_name="services", db_index=False, db_constraint=False)
+    person = models.ForeignKey(Person, models.PROTECT, related_name="+", db_index=False, db_constraint=False)
+    institution = models.ForeignKey(Institution, models.PROTECT, related_name="+", db_index=False, db_constraint=False)
     visit_on = models.DateField()
     in_force = models.BooleanField(default=True)
     kind = models.CharField(max_length=12, choices=ServiceKind.choices)
@@ -194,11 +195,14 @@ class Service(models.Model):
 
 
 class MedicationLine(models.Model):
-    """One medicine given at a visit: how many weeks, how many days. FHIR MedicationDispense."""
+    """One medicine given at a visit: how many weeks, how many days. FHIR MedicationDispense.
 
-    service = models.ForeignKey(Service, models.PROTECT, related_name="lines")
-    visit = models.ForeignKey(Visit, models.PROTECT, related_name="+", db_index=False)
-    institution = models.ForeignKey(Institution, models.PROTECT, related_name="+", db_index=False)
+    Its service, visit and institution are held together by a composite foreign key.
+    """
+
+    service = models.ForeignKey(Service, models.PROTECT, related_name="lines", db_index=False, db_constraint=False)
+    visit = models.ForeignKey(Visit, models.PROTECT, related_name="+", db_index=False, db_constraint=False)
+    institution = models.ForeignKey(Institution, models.PROTECT, related_name="+", db_index=False, db_constraint=False)
     medicine = models.ForeignKey(
         Medicine, models.PROTECT, to_field="code", db_column="medicine_code", related_name="+", db_index=False
     )

@@ -147,15 +147,17 @@ def insert(new: Sequence[Written]) -> None:
         Service: [service for written in new for service in written.services],
         MedicationLine: [line for written in new for line in written.lines],
     }
-    with connection.cursor() as cursor:
-        cursor.execute(_INSERT, [json.dumps([_values(row) for row in many], default=str) for many in rows.values()])
-    journal.record(
+    entry = journal.entry(
         Permission.VISIT_RECORD,
         record_type="visit",
         uids=[written.visit.uid for written in new],
         version=new[0].visit.version if len(new) == 1 else None,
         fields=sorted({name for written in new for name in written.fields}),
     )
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _INSERT, [*(json.dumps([_values(row) for row in many], default=str) for many in rows.values()), *entry]
+        )
     for visit in visits:
         visit._state.adding = False
 
@@ -168,8 +170,12 @@ def _insert_into(model: type[Model]) -> str:
     )
 
 
-# One statement for any number of rows, the same each time, so that the server prepares it once. All keys are known.
-_INSERT = f"WITH visit AS ({_insert_into(Visit)}), service AS ({_insert_into(Service)}) {_insert_into(MedicationLine)}"
+# One statement for any number of rows and their entry, the same each time, so that the server prepares it once. All
+# keys are known.
+_INSERT = f"""
+WITH visit AS ({_insert_into(Visit)}), service AS ({_insert_into(Service)}), line AS ({_insert_into(MedicationLine)})
+{journal.INSERT}
+"""
 
 
 def _values(row: Model) -> dict[str, Any]:

@@ -368,7 +368,7 @@ def test_functions_with_the_owners_rights_are_few_and_look_nothing_up_in_a_calle
     assert {name for (name,) in callable_} == {
         "programme_now", "programme_today", "current_scope", "scope_was_set", "current_account", "is_owner",
         "institutions_enter", "institutions_is_elsewhere", "cases_find_person", "visits_closes_at", "visits_open_months",
-        "visits_course_facts", "visits_write_courses", "visits_count_drafts", "visits_hand_over_drafts",
+        "visits_course_facts", "visits_write_courses", "visits_recording_facts", "visits_count_drafts", "visits_hand_over_drafts",
     }  # fmt: skip
     path = "ARRAY['search_path=public, pg_temp']"
     loose = owner.execute(f"SELECT proname {ours} AND prosecdef AND proconfig IS DISTINCT FROM {path}")

@@ -201,15 +201,21 @@ def test_only_those_who_may_compute_all_courses_anew(db: Any) -> None:
         recompute_courses(by=supervisor)
 
 
+_FACTS = "SELECT visits_recording_facts(%s, '{}', '{}', '{}', '{}', 0, 0, 0)"
+
+
 @pytest.mark.engine
-def test_the_database_gives_an_institution_the_courses_of_its_own_cases_alone(
+def test_the_database_gives_an_institution_the_courses_and_facts_of_its_own_cases_alone(
     committed: Any, owner: psycopg.Connection
 ) -> None:
     ours, theirs = keys(owner), keys(owner, "示範戊", world.PHARMACY)
     with acting(committed, ours.institution, ours.account) as application:
         assert application.execute("SELECT * FROM visits_course_facts(%s)", [[ours.case]]).fetchall()
+        assert application.execute(_FACTS, [[ours.case]]).fetchall()
         for statement, values in (
             ("SELECT * FROM visits_course_facts(%s)", [[theirs.case]]),
+            (_FACTS, [[theirs.case]]),
+            (_FACTS, [[ours.case, theirs.case]]),
             ("SELECT visits_write_courses(%s, '{}', '{}', '[]', NULL)", [[theirs.person]]),
             ("INSERT INTO visits_course DEFAULT VALUES", []),
             ("DELETE FROM visits_course", []),
