@@ -221,12 +221,17 @@ def reset_second_factor(user: User, *, moment: datetime, by: Actor) -> int:
     return removed
 
 
-def end_sessions(user: User, *, by: Actor) -> None:
-    """Sign an account out everywhere, at once. Raises PermissionDenied."""
-    by.require(Permission.ACCOUNT_RESET)
+def end_sessions(user: User, *, by: Actor, but: str | None = None) -> int:
+    """Sign an account out everywhere, at once; returns how many sessions ended. `but`: the key of one that goes on.
+
+    One's own sessions are one's own to end. Raises PermissionDenied.
+    """
+    if by.account_id is None or by.account_id != user.pk:
+        by.require(Permission.ACCOUNT_RESET)
     with transaction.atomic():
-        Session.objects.filter(account=user).delete()
+        ended, _by_table = Session.objects.filter(account=user).exclude(session_key=but or "").delete()
         journal.record("account.end_sessions", record_type="account", uids=[user.uid])
+    return ended
 
 
 def lift_lockout(user: User, *, host: str, by: Actor) -> None:
