@@ -42,4 +42,6 @@ class ProgrammeWordsValidator:
         """Raises ValidationError."""
         rest = _NO_LETTER.sub("", _WORDS.sub("", password))
         if _WORDS.search(password) and len(rest) < _SHORTEST_REST:
-            raise ValidationError(_("密碼不要只用計畫、機構或職務的名稱加上數字，請再加上別的字。"), code="password_programme_words")
+            raise ValidationError(
+                _("密碼不要只用計畫、機構或職務的名稱加上數字，請再加上別的字。"), code="password_programme_words"
+            )

@@ -20,7 +20,7 @@ _OF_A_ROW = re.compile(r"^(?:DETAIL|CONTEXT|HINT|QUERY|WHERE|STATEMENT|LINE \d+)
 class LineFormatter(logging.Formatter):
     """Times in UTC; signs that would begin another line or move the cursor are written as \\x0a and the like."""
 
-    converter = time.gmtime
+    converter = time.gmtime  # type: ignore[assignment]
 
     def __init__(self) -> None:
         super().__init__(_FORMAT, "%Y-%m-%dT%H:%M:%S", style="{")

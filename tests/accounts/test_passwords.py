@@ -25,7 +25,15 @@ def codes(password: str) -> set[str]:
 
 @pytest.mark.parametrize(
     "password",
-    ["qwertyqwerty", "1qaz2wsx3edc", "Password1234", "123456789123456789", "iloveyou1234", "QAZWSXEDCRFV", "justinbieber"],
+    [
+        "qwertyqwerty",
+        "1qaz2wsx3edc",
+        "Password1234",
+        "123456789123456789",
+        "iloveyou1234",
+        "QAZWSXEDCRFV",
+        "justinbieber",
+    ],
 )
 def test_a_password_known_from_breaches_is_refused_however_its_letters_are_written(password: str) -> None:
     assert "password_too_common" in codes(password)
@@ -45,7 +53,8 @@ def test_far_more_than_three_thousand_known_passwords_are_long_enough_to_count()
 
 
 @pytest.mark.parametrize(
-    "password", ["quitledger-2025!", "Supervisor.12345", "Clinic-Taipei-114", "戒菸登錄業務主管管理窗口１１４", "desk-officer-99"]
+    "password",
+    ["quitledger-2025!", "Supervisor.12345", "Clinic-Taipei-114", "戒菸登錄業務主管管理窗口１１４", "desk-officer-99"],
 )
 def test_a_password_made_of_the_programmes_words_alone_is_refused(password: str) -> None:
     assert "password_programme_words" in codes(password)
@@ -64,7 +73,7 @@ def test_any_signs_will_do_and_a_long_one_is_taken(password: str) -> None:
 
 def test_eleven_signs_are_too_few_and_the_own_name_is_refused() -> None:
     assert "password_too_short" in codes("kettlesing1")
-    assert "password_too_similar" in codes("recorder-recorder")
+    assert "password_too_similar" in codes("recorder-1234")
 
 
 def test_a_password_is_checked_as_it_was_typed_to_its_last_sign() -> None:
@@ -91,7 +100,9 @@ def test_passwords_are_hashed_slowly() -> None:
         ({"QUITLEDGER_SECOND_FACTOR": "1"}, "[0, True]"),
     ],
 )
-def test_addresses_behind_proxies_and_a_second_factor_for_all_are_settings(environment: dict[str, str], expected: str) -> None:
+def test_addresses_behind_proxies_and_a_second_factor_for_all_are_settings(
+    environment: dict[str, str], expected: str
+) -> None:
     import os
 
     names = ["ALLAUTH_TRUSTED_PROXY_COUNT", "SECOND_FACTOR_DEMANDED"]

@@ -15,7 +15,9 @@ from .. import world
 
 def line_of(message: str, *values: object, error: bool = False) -> str:
     """What the log says of an event; `error`: while one is handled."""
-    record = logging.LogRecord("quitledger.test", logging.WARNING, __file__, 1, message, values, sys.exc_info() if error else None)
+    record = logging.LogRecord(
+        "quitledger.test", logging.WARNING, __file__, 1, message, values, sys.exc_info() if error else None
+    )
     record.created, record.msecs = 1743469200.0, 7.0
     return LineFormatter().format(record)
 
@@ -24,7 +26,9 @@ def test_a_line_says_when_in_utc_how_grave_who_and_what() -> None:
     assert line_of("refused %d", 403) == "2025-04-01T01:00:00.007Z WARNING quitledger.test refused 403"
 
 
-@pytest.mark.parametrize("forged", ["a\n2025-04-01T01:00:00Z INFO x", "a\r\nb", "a\x1b[2Jb", "a\u2028b", "a\x00b", "a\x85b"])
+@pytest.mark.parametrize(
+    "forged", ["a\n2025-04-01T01:00:00Z INFO x", "a\r\nb", "a\x1b[2Jb", "a\u2028b", "a\x00b", "a\x85b"]
+)
 def test_what_was_sent_begins_no_line_of_its_own(forged: str) -> None:
     line = line_of("asked for %s", forged)
     assert len(line.splitlines()) == 1

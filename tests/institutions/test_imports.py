@@ -141,7 +141,10 @@ def test_a_broken_spreadsheet_is_said_to_be_one() -> None:
 def with_sheet(sheet: str, **more: bytes) -> bytes:
     """A spreadsheet whose sheet is this XML, with more parts."""
     content = io.BytesIO()
-    with zipfile.ZipFile(io.BytesIO(xlsx(LINES))) as good, zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:
+    with (
+        zipfile.ZipFile(io.BytesIO(xlsx(LINES))) as good,
+        zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive,
+    ):
         for part in good.infolist():
             archive.writestr(part.filename, sheet if "sheet1" in part.filename else good.read(part))
         for name, text in more.items():
@@ -149,7 +152,9 @@ def with_sheet(sheet: str, **more: bytes) -> bytes:
     return content.getvalue()
 
 
-SHEET = '<worksheet xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"><sheetData>{}</sheetData></worksheet>'
+SHEET = (
+    '<worksheet xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"><sheetData>{}</sheetData></worksheet>'
+)
 
 
 @pytest.mark.parametrize(

@@ -107,7 +107,11 @@ def test_one_sees_where_one_is_signed_in_and_ends_it_everywhere_else_after_the_p
 
 def test_a_changed_password_ends_every_other_sign_in_at_once(browse: Any) -> None:
     here, elsewhere = signed_in(browse), signed_in(browse)
-    fields = {"oldpassword": world.PASSWORD, "password1": "maple-leaf-88-mountain", "password2": "maple-leaf-88-mountain"}
+    fields = {
+        "oldpassword": world.PASSWORD,
+        "password1": "maple-leaf-88-mountain",
+        "password2": "maple-leaf-88-mountain",
+    }
     assert here.send(reverse("account_change_password"), fields | {"oldpassword": "wrong"}).status_code == 422
     assert here.send(reverse("account_change_password"), fields).status_code == 302
     assert here.get("/").status_code == 200
@@ -174,7 +178,17 @@ def test_a_password_that_was_reset_does_not_open_the_way_past_the_second_step(br
 
 def test_no_page_is_kept_by_a_browser_or_on_the_way(browse: Any) -> None:
     browser = browse("supervisor")
-    for page in ("/", "/visits", "/audit", "/people", "/policies", "/nothing", "/accounts/security", "/visits.csv", "/healthz"):
+    for page in (
+        "/",
+        "/visits",
+        "/audit",
+        "/people",
+        "/policies",
+        "/nothing",
+        "/accounts/security",
+        "/visits.csv",
+        "/healthz",
+    ):
         answer = browser.get(page)
         assert "no-store" in answer["Cache-Control"], page
         assert answer["Cross-Origin-Resource-Policy"] == "same-origin"
@@ -195,7 +209,9 @@ def test_every_text_says_in_which_encoding_it_is(browse: Any) -> None:
 
 def test_a_request_longer_than_any_of_ours_is_refused_before_it_is_read(browse: Any) -> None:
     for length in (str(MOST_BYTES + 1), "9" * 30, "-1", "many"):
-        answer = browse().generic("POST", "/accounts/login", "x", content_type="multipart/form-data", CONTENT_LENGTH=length)
+        answer = browse().generic(
+            "POST", "/accounts/login", "x", content_type="multipart/form-data", CONTENT_LENGTH=length
+        )
         assert answer.status_code == 400, length
         assert "看不懂這次的要求" in answer.text
 
@@ -217,7 +233,9 @@ def test_another_name_of_the_site_than_its_own_is_refused(browse: Any, host: str
     assert host == "" or host not in answer.text
 
 
-@pytest.mark.parametrize("elsewhere", ["https://evil.example/", "//evil.example", "/\\evil.example", "javascript:alert(1)", "http:evil"])
+@pytest.mark.parametrize(
+    "elsewhere", ["https://evil.example/", "//evil.example", "/\\evil.example", "javascript:alert(1)", "http:evil"]
+)
 def test_after_signing_in_nobody_is_led_elsewhere(browse: Any, elsewhere: str) -> None:
     browser = browse()
     browser.get(reverse("account_login"))
@@ -240,7 +258,9 @@ def test_tries_are_counted_by_the_address_that_the_proxy_saw_and_not_by_one_that
 
     with override_settings(ALLAUTH_TRUSTED_PROXY_COUNT=1):
         assert counted_as("198.51.100.7") == "198.51.100.7"
-        assert counted_as("203.0.113.9, 198.51.100.7") == "198.51.100.7", "the first one is what the client wrote itself"
+        assert counted_as("203.0.113.9, 198.51.100.7") == "198.51.100.7", (
+            "the first one is what the client wrote itself"
+        )
     assert counted_as("203.0.113.9") == "10.0.0.1", "without a proxy nobody is believed"
 
 
