@@ -267,17 +267,26 @@ def test_tries_are_counted_by_the_address_that_the_proxy_saw_and_not_by_one_that
 # --- What the log says -----------------------------------------------------------------------------------------------
 
 
-def test_a_refusal_is_one_line_of_the_log_with_account_and_page_and_nothing_typed(browse: Any, caplog: Any) -> None:
+@pytest.fixture
+def security_log(caplog: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """What is told to the log of refusals. (A linter that another test runs switches all logs off.)"""
+    monkeypatch.setattr(logging.getLogger("quitledger.security"), "disabled", False)
+    caplog.set_level(logging.INFO, "quitledger.security")
+    return caplog
+
+
+def test_a_refusal_is_one_line_of_the_log_with_account_and_page_and_nothing_typed(
+    browse: Any, security_log: Any
+) -> None:
     with scoped(world.SYSTEM):
         recorder = User.objects.get(username="recorder").pk
     browser = browse("recorder")
-    caplog.set_level(logging.INFO, "quitledger.security")
     browser.get("/audit?q=示範甲")  # no permission
     stranger = world.uid(f"case 示範甲 {world.HOSPITAL}")
     browser.get(f"/cases/{stranger}")  # another institution's
     browser.get("/no/such/page")
     Browser("recorder", enforce_csrf_checks=True).send("/cases/find", {"q": "示範甲"})
-    said = [record.getMessage() for record in caplog.records if record.name == "quitledger.security"]
+    said = [record.getMessage() for record in security_log.records if record.name == "quitledger.security"]
     assert said == [
         f"refused 403 GET page=audit_trail account={recorder}",
         f"refused 404 GET page=case_show account={recorder}",
@@ -285,13 +294,12 @@ def test_a_refusal_is_one_line_of_the_log_with_account_and_page_and_nothing_type
     ]
 
 
-def test_too_many_tries_are_in_the_log_and_each_wrong_one_in_the_journal(browse: Any, caplog: Any) -> None:
-    caplog.set_level(logging.INFO, "quitledger.security")
+def test_too_many_tries_are_in_the_log_and_each_wrong_one_in_the_journal(browse: Any, security_log: Any) -> None:
     browser = browse()
     browser.get(reverse("account_login"))
     with journaled() as entries:
         for _ in range(6):
             browser.send(reverse("account_login"), {"login": "recorder", "password": "wrong-wrong-wrong"})
     assert [(entry.action, entry.fields) for entry in entries] == [("account.sign_in_refused", ["password"])] * 5
-    assert "refused 429 POST page=account_login account=-" in caplog.text
-    assert not re.search("recorder|wrong-wrong", caplog.text)
+    assert "refused 429 POST page=account_login account=-" in security_log.text
+    assert not re.search("recorder|wrong-wrong", security_log.text)
