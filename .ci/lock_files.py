@@ -33,7 +33,7 @@ def faults(text: str) -> list[tuple[int, str]]:
 def tracked() -> list[Path]:
     """The lock files of this repository, those not yet added included."""
     listing = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
-    answer = subprocess.run(listing, capture_output=True, text=True, check=True)  # noqa: S603
+    answer = subprocess.run(listing, capture_output=True, text=True, check=True)  # noqa: S603 - our own words
     paths = [Path(name) for name in answer.stdout.split("\0") if name]
     return [path for path in paths if path.exists() and any(fnmatch(path.name, pattern) for pattern in LOCK_FILES)]
 

@@ -7,7 +7,7 @@ sets the same variables by hand. What each variable means is said beside it and 
 import os
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from csp.constants import NONE, SELF
 
@@ -16,7 +16,10 @@ DATA = Path(os.environ.get("QUITLEDGER_DATA") or PACKAGE.parent / ".data")
 
 
 def database(url: str) -> dict[str, Any]:
-    """Django's description of the PostgreSQL database at `url` (postgresql://user:password@host:port/name)."""
+    """Django's description of the PostgreSQL database at `url` (postgresql://user:password@host:port/name).
+
+    What stands after a `?` is for the connection, e.g. sslmode=verify-full&sslrootcert=….
+    """
     parts = urlsplit(url)
     return {
         "ENGINE": "django.db.backends.postgresql",
@@ -31,6 +34,7 @@ def database(url: str) -> dict[str, Any]:
         # Statements are prepared by the server the sixth time and planned once: planning took as long as running them.
         # Not behind a pooler that hands a connection to another client after each transaction.
         "OPTIONS": {
+            **dict(parse_qsl(parts.query)),
             "application_name": "quitledger",
             "client_encoding": "UTF8",
             "options": "-c plan_cache_mode=force_generic_plan",
@@ -54,6 +58,9 @@ ALLOWED_HOSTS = os.environ.get("QUITLEDGER_HOSTS", "localhost,127.0.0.1,[::1]").
 CSRF_TRUSTED_ORIGINS = [origin for origin in os.environ.get("QUITLEDGER_ORIGINS", "").split(",") if origin]
 # QUITLEDGER_HTTPS=1: the site is reached by https only (behind a proxy that sets X-Forwarded-Proto).
 HTTPS = os.environ.get("QUITLEDGER_HTTPS") == "1"
+# QUITLEDGER_PROXIES: how many proxies in front add the address of whoever asks them to X-Forwarded-For. Failed sign-ins
+# are counted by address: with one too few, everybody has the proxy's; with one too many, whichever he likes.
+ALLAUTH_TRUSTED_PROXY_COUNT = int(os.environ.get("QUITLEDGER_PROXIES") or (1 if HTTPS else 0))
 
 INSTALLED_APPS = [
     "django.contrib.auth",
@@ -79,6 +86,7 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "csp.middleware.CSPMiddleware",
     "quitledger.portal.headers.HeadersMiddleware",
+    "quitledger.portal.headers.LengthMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "quitledger.portal.languages.LanguageMiddleware",
@@ -124,7 +132,7 @@ STORAGES = {
 }
 
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
-MESSAGE_STORAGE = "django.contrib.messages.storage.cookie.CookieStorage"
+MESSAGE_STORAGE = "quitledger.portal.headers.MessageStorage"
 # Failed sign-ins are counted here, for all processes and machines alike; so many that none is dropped while it counts.
 CACHES = {
     "default": {
@@ -144,7 +152,8 @@ AUTH_PASSWORD_VALIDATORS = [
         "OPTIONS": {"user_attributes": ("username", "display_name")},
     },
     {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
-    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "quitledger.accounts.passwords.KnownPasswordValidator"},
+    {"NAME": "quitledger.accounts.passwords.ProgrammeWordsValidator"},
 ]
 LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "home"
@@ -165,6 +174,8 @@ ACCOUNT_RATE_LIMITS = {
     "reauthenticate": "10/m/user",
     "change_password": "5/m/user",
 }
+# QUITLEDGER_SECOND_FACTOR=1: whoever has neither an authenticator app nor a passkey comes no further than to set one up.
+SECOND_FACTOR_DEMANDED = os.environ.get("QUITLEDGER_SECOND_FACTOR") == "1"
 MFA_ADAPTER = "quitledger.accounts.sign_in.SecondFactorAdapter"
 MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
 MFA_PASSKEY_LOGIN_ENABLED = True
@@ -173,10 +184,16 @@ MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = not HTTPS
 
 # --- the browser ---------------------------------------------------------------------------------------------------
 SESSION_ENGINE = "quitledger.accounts.sessions"
-SESSION_COOKIE_AGE = 12 * 60 * 60
+SESSION_COOKIE_AGE = 60 * 60  # seconds without a request after which one signs in again
+SESSION_LONGEST = 12 * 60 * 60  # seconds after the sign-in, however busy
 SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
+# With this prefix a browser takes a cookie from this host alone, over https, for every path.
+_HOST = "__Host-" if HTTPS else ""
+SESSION_COOKIE_NAME, CSRF_COOKIE_NAME = f"{_HOST}sessionid", f"{_HOST}csrftoken"
+LANGUAGE_COOKIE_NAME, MESSAGES_COOKIE_NAME = f"{_HOST}language", f"{_HOST}messages"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = HTTPS
+SECURE_REDIRECT_EXEMPT = [r"^healthz$"]  # asked by machines: one that asks by http is not helped in silence to go on so
 SECURE_HSTS_SECONDS = 365 * 24 * 60 * 60 if HTTPS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = HTTPS
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if HTTPS else None
@@ -186,6 +203,7 @@ CSRF_FAILURE_VIEW = "quitledger.portal.refusals.csrf_failure"
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
         "default-src": [NONE],
+        "object-src": [NONE],
         "script-src": [SELF],
         "style-src": [SELF],
         "img-src": [SELF, "data:"],
@@ -202,7 +220,7 @@ PROCRASTINATE_ON_APP_READY = "quitledger.ops.jobs.register"
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "{asctime} {levelname} {name} {message}", "style": "{"}},
+    "formatters": {"line": {"()": "quitledger.audit.log_lines.LineFormatter"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["stderr"], "level": "WARNING"},
     "loggers": {"quitledger": {"level": "INFO"}, "django.request": {"level": "ERROR"}},

@@ -68,7 +68,7 @@ def add_account(
     with transaction.atomic():
         with connection.cursor() as cursor:  # these columns alone: the application role may name no other
             cursor.execute(
-                f"INSERT INTO accounts_user ({', '.join(columns)}) VALUES ({', '.join(['%s'] * len(columns))})"  # noqa: S608
+                f"INSERT INTO accounts_user ({', '.join(columns)}) VALUES ({', '.join(['%s'] * len(columns))})"  # noqa: S608 - our own words
                 " RETURNING id",
                 [getattr(user, column) for column in columns],
             )
@@ -221,12 +221,17 @@ def reset_second_factor(user: User, *, moment: datetime, by: Actor) -> int:
     return removed
 
 
-def end_sessions(user: User, *, by: Actor) -> None:
-    """Sign an account out everywhere, at once. Raises PermissionDenied."""
-    by.require(Permission.ACCOUNT_RESET)
+def end_sessions(user: User, *, by: Actor, but: str | None = None) -> int:
+    """Sign an account out everywhere, at once; returns how many sessions ended. `but`: the key of one that goes on.
+
+    One's own sessions are one's own to end. Raises PermissionDenied.
+    """
+    if by.account_id is None or by.account_id != user.pk:
+        by.require(Permission.ACCOUNT_RESET)
     with transaction.atomic():
-        Session.objects.filter(account=user).delete()
+        ended, _by_table = Session.objects.filter(account=user).exclude(session_key=but or "").delete()
         journal.record("account.end_sessions", record_type="account", uids=[user.uid])
+    return ended
 
 
 def lift_lockout(user: User, *, host: str, by: Actor) -> None:
@@ -286,7 +291,7 @@ def renew_numbers(numbers: EncryptedNumber, *, history: bool, after: int, limit:
     columns = "".join(f", {column}" for column in numbers.columns)
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(
-            f"SELECT {number}, identity_token, identity_key_id{columns} FROM {table} WHERE {number} > %s"  # noqa: S608
+            f"SELECT {number}, identity_token, identity_key_id{columns} FROM {table} WHERE {number} > %s"  # noqa: S608 - our own words
             f" AND identity_key_id <> %s AND identity_token IS NOT NULL ORDER BY {number} LIMIT %s FOR UPDATE",
             [after, known.current, limit],
         )
@@ -299,7 +304,7 @@ def renew_numbers(numbers: EncryptedNumber, *, history: bool, after: int, limit:
             anew, _key_id = known.encrypt(plain, about=numbers.about)
             renewed.append((row, anew, known.keyed_hash(numbers.text(plain, *rest))))
         cursor.execute(
-            f"UPDATE {table} t SET identity_token = n.token, identity_hash = n.hash, identity_key_id = %s"  # noqa: S608
+            f"UPDATE {table} t SET identity_token = n.token, identity_hash = n.hash, identity_key_id = %s"  # noqa: S608 - our own words
             " FROM unnest(%s::bigint[], %s::bytea[], %s::bytea[]) AS n (number, token, hash)"
             f" WHERE t.{number} = n.number",
             [known.current, *map(list, zip(*renewed, strict=True))],

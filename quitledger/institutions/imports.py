@@ -1,12 +1,14 @@
 """Lists as files (CSV, XLSX): every cell read by its column, every bad row reported with its line and its reasons."""
 
 import csv
+import re
+import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from io import BytesIO, StringIO
 from typing import Any, Protocol
-from zipfile import is_zipfile
+from zipfile import BadZipFile, ZipFile, is_zipfile
 
 from django.db import DataError, IntegrityError, transaction
 from python_calamine import CalamineError, load_workbook
@@ -20,6 +22,12 @@ WORDS = {"是": True, "否": False, "Y": True, "N": False, "1": True, "0": False
 YES_NO = {"yes": Words("是"), "no": Words("否")}
 _TITLES_WITHIN = 10  # lines at the top of a file, of which one holds the titles; notes may stand above it
 _LONGEST_NUMBER = 9  # digits
+_MOST_PARTS = 1_000  # of a spreadsheet, which is an archive
+_MOST_UNPACKED = 64_000_000  # bytes of all its parts
+_MOST_CELLS = 5_000_000  # up to the last row and column: the reader keeps them all, the empty ones too
+_OTHER_KINDS = {"content.xml", "xl/workbook.bin"}  # of spreadsheets, which have other ways to be large
+_PLACE = re.compile(rb"""\br\s*=\s*["']([A-Za-z]*)(\d+)["']""")
+_ROW, _CELL = re.compile(rb"<(?:\w+:)?row\b"), re.compile(rb"<(?:\w+:)?c\b")
 
 
 class Unreadable(ValueError):
@@ -164,11 +172,44 @@ def _decoded(content: bytes) -> str:
 
 def _xlsx(content: bytes) -> Iterator[list[str]]:
     """The first sheet. A formula is read as the value that the spreadsheet program last worked out."""
+    _require_modest(content)
     try:
         sheet = load_workbook(BytesIO(content)).get_sheet_by_index(0).to_python(skip_empty_area=False)
     except (CalamineError, IndexError, ValueError):
-        raise _unreadable(Words("試算表無法讀取。請用試算表程式開啟後另存成 XLSX 再試一次。")) from None
+        raise _unreadable_sheet() from None
     return ([_text(cell) for cell in cells] for cells in sheet)
+
+
+def _require_modest(content: bytes) -> None:
+    """Raises Refused for a spreadsheet that is small and becomes huge where it is read: two cells far apart are enough."""
+    try:
+        with ZipFile(BytesIO(content)) as archive:
+            parts = archive.infolist()
+            if len(parts) > _MOST_PARTS or sum(part.file_size for part in parts) > _MOST_UNPACKED:
+                raise _too_large()
+            if _OTHER_KINDS & set(archive.namelist()):
+                raise ValueError
+            # A part that is longer than its entry says is an error here.
+            if any(_most_cells(archive.read(part)) > _MOST_CELLS for part in parts):
+                raise _too_large()
+    except (BadZipFile, RuntimeError, ValueError, EOFError, OSError, zlib.error):
+        raise _unreadable_sheet() from None
+
+
+def _most_cells(part: bytes) -> int:
+    """How many cells a part of a spreadsheet can span at most, wherever they say that they stand."""
+    places = set(_PLACE.findall(part))
+    rows = max((int(row) for _column, row in places), default=0) + len(_ROW.findall(part))
+    columns = max((_number(column) for column, _row in places), default=0)
+    return rows * (columns + max(len(_CELL.findall(row)) for row in _ROW.split(part)))
+
+
+def _number(column: bytes) -> int:
+    """Of a column by its letters: A is 1, AA is 27."""
+    number = 0
+    for letter in column.upper():
+        number = number * 26 + letter - ord("A") + 1
+    return number
 
 
 def _text(cell: object) -> str:
@@ -189,6 +230,15 @@ def _unguarded(cell: str) -> str:
 
 def _unreadable(message: str) -> Refused:
     return Refused([Problem("file-unreadable", message)])
+
+
+def _unreadable_sheet() -> Refused:
+    return _unreadable(Words("試算表無法讀取。請用試算表程式開啟後另存成 XLSX 再試一次。"))
+
+
+def _too_large() -> Refused:
+    words = Words("試算表展開後太大。請把要匯入的列複製到新的試算表，或另存成 CSV 再試一次。")
+    return Refused([Problem("file-too-large", words)])
 
 
 # --- Rows ------------------------------------------------------------------------------------------------------------

@@ -71,6 +71,7 @@ class ServerUser:
         script = " && ".join(f'test {flag} "${{{position}}}"' for position, (flag, _) in enumerate(tests, start=1))
         paths = [str(path) for _, path in tests]
         command = ["/bin/sh", "-c", script, "sh", *paths]  # paths are arguments, not part of the script
+        # a program of an engine that was found
         return subprocess.run(command, cwd="/", check=False, **self.popen_options()).returncode == 0  # noqa: S603
 
 
@@ -197,7 +198,7 @@ def _answer(program: str, question: str) -> str:
     """What a program prints; empty when it fails, hangs, or is one of another processor."""
     try:
         command = [program, question]
-        answer = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10)  # noqa: S603
+        answer = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10)  # noqa: S603 - a program of an engine found
     except (OSError, subprocess.SubprocessError):
         return ""
     return answer.stdout

@@ -142,7 +142,7 @@ def staff(rows: list[InstitutionRow], today: date, chance: random.Random) -> dic
                 if name == _LEFT_THE_CLINIC:
                     ends_on = end_of_last_month(today)
             elif rank >= 3 and chance.random() < 0.3:
-                ends_on = today - timedelta(days=chance.randrange(1, 300))
+                ends_on = max(row.starts_on, today - timedelta(days=chance.randrange(1, 300)))
             found[row.code].append(
                 StaffRow(
                     row.code,

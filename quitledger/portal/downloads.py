@@ -27,5 +27,5 @@ def table_file(
     else:
         raise Http404
     return HttpResponse(content, content_type=kind, headers={
-        "Content-Disposition": f'attachment; filename="{name}.{file_format}"', "Cache-Control": "no-store",
+        "Content-Disposition": f'attachment; filename="{name}.{file_format}"'
     })  # fmt: skip

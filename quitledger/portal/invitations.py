@@ -21,7 +21,7 @@ from quitledger.policy.problem import Refused
 
 from .forms import Form, PlainTextField, add_problems, shown
 from .permissions import public, signed_in
-from .refusals import longest_wait, minutes
+from .refusals import longest_wait, minutes, note_refusal
 from .sign_in import password_hint
 from .transactions import Request
 
@@ -74,6 +74,7 @@ def account_accept(request: Request) -> HttpResponse:
             }
             form.add_error(None, ValidationError(words))
             status = 429
+            note_refusal(request, status)
         else:
             try:
                 accept_code(

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from datetime import date, datetime, time
 from typing import Any
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.utils import translation
@@ -23,7 +24,7 @@ from quitledger.policy.sentences import Month, Sentence, Several, Text, Value, Y
 
 from .permissions import public
 
-COOKIE = "language"
+COOKIE = settings.LANGUAGE_COOKIE_NAME
 ENGLISH = "en"
 _YEAR = 365 * 24 * 60 * 60  # seconds
 

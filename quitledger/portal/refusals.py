@@ -2,8 +2,11 @@
 
 These views also run where no transaction was begun (unknown address, expired form). They then ask the database for the
 desk, so that the strip of a demo database and the way on are there; where it does not answer, they do without.
+
+Each refusal is one line of the log: status, account by its number, page by its name. Never an address or what was typed.
 """
 
+import logging
 import sys
 from contextlib import suppress
 from datetime import timedelta
@@ -20,6 +23,8 @@ from django.template.loader import get_template
 
 from .kept_forms import keep, owner_of, pairs_of
 from .transactions import enter_for
+
+log = logging.getLogger("quitledger.security")
 
 
 def bad_request(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
@@ -76,7 +81,16 @@ def server_error(request: HttpRequest) -> HttpResponse:
     return HttpResponse(get_template("500.html").render(), status=HTTPStatus.INTERNAL_SERVER_ERROR)
 
 
+def note_refusal(request: HttpRequest, status: int) -> None:
+    """Tell the log who was refused what. A page that is not there is no refusal; a record that others have looks like one."""
+    page, user = request.resolver_match, getattr(request, "user", None)
+    if page is not None or status != HTTPStatus.NOT_FOUND:
+        name = page.url_name if page else "-"
+        log.warning("refused %d %s page=%s account=%s", status, request.method, name, getattr(user, "pk", None) or "-")
+
+
 def _refusal(request: HttpRequest, status: HTTPStatus, template: str, **context: Any) -> HttpResponse:
+    note_refusal(request, status)
     if not hasattr(request, "desk") and hasattr(request, "user"):
         with suppress(DatabaseError), transaction.atomic():
             request.desk = enter_for(request)  # type: ignore[attr-defined]

@@ -8,13 +8,14 @@ to wait. Forms are given to the views in sign_in_urls.
 # (allauth has no types)
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from functools import wraps
 from http import HTTPStatus
 from typing import Any
 
 from allauth.account import forms as account_forms
 from allauth.account.adapter import get_adapter
-from allauth.account.internal.flows.reauthentication import suspend_request
+from allauth.account.internal.flows.reauthentication import raise_if_reauthentication_required, suspend_request
 from allauth.core.exceptions import ReauthenticationRequired
 from allauth.mfa.base import forms as code_forms
 from allauth.mfa.recovery_codes import forms as recovery_forms
@@ -30,11 +31,15 @@ from django.urls import reverse
 from django.utils.functional import lazy
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
-from django.views.decorators.http import require_safe
+from django.views.decorators.http import require_http_methods, require_safe
+
+from quitledger.accounts.services import end_sessions
+from quitledger.accounts.sessions import sign_ins_of
 
 from . import kept_forms
-from .permissions import Access, View, signed_in
-from .refusals import longest_wait, minutes
+from .permissions import Access, View, signed_in, signed_in_so_far
+from .refusals import longest_wait, minutes, note_refusal
+from .transactions import Request
 
 # allauth's error codes that we say in our own words
 _WORDS: dict[str, Any] = {
@@ -221,10 +226,12 @@ def serve(view: Callable[..., Any], needs: Access) -> View:
             and response.status_code == HTTPStatus.OK
         ):
             response.status_code = _status_of((response.context_data or {}).get("form"))
+            if response.status_code == HTTPStatus.TOO_MANY_REQUESTS:
+                note_refusal(request, response.status_code)
         return response
 
     if needs is Access.SIGNED_IN:
-        return signed_in(served)
+        return signed_in_so_far(served)
     served.needs = needs  # type: ignore[attr-defined]
     return served
 
@@ -240,6 +247,47 @@ def with_password(view: Callable[..., Any]) -> Callable[..., Any]:
         return view(request, *args, **kwargs)
 
     return checked
+
+
+def with_new_key(view: Callable[..., Any]) -> Callable[..., Any]:
+    """Whoever has proved once more who he is goes on under another session key: one seen before is worth nothing."""
+
+    @wraps(view)
+    def keyed(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        response = view(request, *args, **kwargs)
+        if request.method == "POST" and response.status_code == HTTPStatus.FOUND:
+            request.session.cycle_key()
+        return response
+
+    return keyed
+
+
+def with_clean_browser(view: Callable[..., Any]) -> Callable[..., Any]:
+    """After signing out the browser forgets what it kept of our pages. (Over https; others ignore it.)"""
+
+    @wraps(view)
+    def cleaned(request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        response = view(request, *args, **kwargs)
+        if request.method == "POST":
+            response["Clear-Site-Data"] = '"cache", "storage"'
+        return response
+
+    return cleaned
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def account_sessions(request: Request) -> HttpResponse:
+    """登入中的裝置: where this account is signed in; POST: everywhere but here no longer, after the password once more."""
+    user: Any = request.user
+    here = request.session.session_key
+    if request.method == "POST":
+        raise_if_reauthentication_required(request, app="quitledger")
+        ended = end_sessions(user, by=request.desk.actor, but=here)
+        messages.success(request, _("已結束其他 %(n)s 處的登入。") % {"n": ended})
+        return redirect("account_sessions")
+    shift = request.desk.moment - datetime.now(UTC)  # of the clock of a demo: this page shows its time, like all
+    found = [(one.began + shift, one.used + shift, one.here) for one in sign_ins_of(user, here)]
+    return render(request, "account/sessions.html", {"sign_ins": found})
 
 
 @signed_in

@@ -39,23 +39,34 @@ urlpatterns = [
     ),
     path("login/code", serve(step, PUBLIC), name="mfa_authenticate"),
     path("inactive", serve(account.AccountInactiveView.as_view(), PUBLIC), name="account_inactive"),
-    path("logout", serve(account.LogoutView.as_view(), PUBLIC), name="account_logout"),
+    path("logout", serve(sign_in.with_clean_browser(account.LogoutView.as_view()), PUBLIC), name="account_logout"),
     path(
         "confirm/password",
-        serve(account.ReauthenticateView.as_view(form_class=sign_in.ReauthenticateForm), SIGNED_IN),
+        serve(
+            sign_in.with_new_key(account.ReauthenticateView.as_view(form_class=sign_in.ReauthenticateForm)), SIGNED_IN
+        ),
         name="account_reauthenticate",
     ),
     path(
         "confirm/code",
-        serve(second_factor.ReauthenticateView.as_view(form_class=sign_in.ReauthenticateCodeForm), SIGNED_IN),
+        serve(
+            sign_in.with_new_key(second_factor.ReauthenticateView.as_view(form_class=sign_in.ReauthenticateCodeForm)),
+            SIGNED_IN,
+        ),
         name="mfa_reauthenticate",
     ),
     path(
         "confirm/passkey",
-        serve(passkey.ReauthenticateWebAuthnView.as_view(form_class=sign_in.ReauthenticatePasskeyForm), SIGNED_IN),
+        serve(
+            sign_in.with_new_key(
+                passkey.ReauthenticateWebAuthnView.as_view(form_class=sign_in.ReauthenticatePasskeyForm)
+            ),
+            SIGNED_IN,
+        ),
         name="mfa_reauthenticate_webauthn",
     ),
     path("password", serve(change_password, SIGNED_IN), name="account_change_password"),
+    path("security/sessions", serve(sign_in.account_sessions, SIGNED_IN), name="account_sessions"),
     path("security", serve(second_factor.IndexView.as_view(), SIGNED_IN), name="mfa_index"),
     path(
         "security/app/add",

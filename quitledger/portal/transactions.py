@@ -51,7 +51,7 @@ _DESK = "e.moment, e.purpose, e.shifted, e.scope, e.role, e.places, e.institutio
 _ENTER = f"SELECT {_DESK} FROM institutions_enter(%s, %s) e"  # noqa: S608 - our own words
 # Asked by every page: session, account and scope in one statement.
 _ENTER_WITH_SESSION = f"""
-SELECT {_DESK}, s.session_data, {", ".join(f"u.{name}" for name in ACCOUNT_FIELDS)}
+SELECT {_DESK}, s.session_data, s.expire_date, {", ".join(f"u.{name}" for name in ACCOUNT_FIELDS)}
 FROM (VALUES (%s)) asked (session_key)
 LEFT JOIN accounts_session s ON s.session_key = asked.session_key AND s.expire_date > now()
 LEFT JOIN accounts_user u ON u.id = s.account_id AND u.is_active
@@ -73,8 +73,8 @@ def enter_for(request: HttpRequest) -> Desk:
         with connection.cursor() as cursor:
             cursor.execute(_ENTER_WITH_SESSION, [session.session_key])
             row = cursor.fetchone()
-        entered, data, account = row[:_ENTERED], row[_ENTERED], row[_ENTERED + 1 :]
-        session.take(data)
+        entered, (data, ends, *account) = row[:_ENTERED], row[_ENTERED:]
+        session.take(data, ends)
         with found_with_session(account):
             user = request.user
             desk = _desk(user.pk, getattr(user, "display_name", ""), entered)

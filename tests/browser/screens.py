@@ -411,6 +411,7 @@ SCREENS = [
            password1="abc", password2="abd"), 422),
     Screen("mfa_index", "nothing set up", NO_FACTOR, at("/accounts/security"), data=(NO_FACTOR,)),
     Screen("mfa_index", "all set up", APP_AND_KEY, at("/accounts/security"), data=(APP_AND_KEY,)),
+    Screen("account_sessions", "this one alone", NO_FACTOR, at("/accounts/security/sessions")),
     Screen("mfa_activate_totp", "empty", NO_FACTOR, at("/accounts/security/app/add")),
     Screen("mfa_activate_totp", "refused", NO_FACTOR, sent("/accounts/security/app/add", "啟用", code="1"), 422),
     Screen("mfa_deactivate_totp", "asked", APP, at("/accounts/security/app/remove")),

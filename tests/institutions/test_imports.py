@@ -138,6 +138,55 @@ def test_a_broken_spreadsheet_is_said_to_be_one() -> None:
         assert [problem.code for problem in refused.value.problems] == ["file-unreadable"]
 
 
+def with_sheet(sheet: str, **more: bytes) -> bytes:
+    """A spreadsheet whose sheet is this XML, with more parts."""
+    content = io.BytesIO()
+    with (
+        zipfile.ZipFile(io.BytesIO(xlsx(LINES))) as good,
+        zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive,
+    ):
+        for part in good.infolist():
+            archive.writestr(part.filename, sheet if "sheet1" in part.filename else good.read(part))
+        for name, text in more.items():
+            archive.writestr(name, text)
+    return content.getvalue()
+
+
+SHEET = (
+    '<worksheet xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"><sheetData>{}</sheetData></worksheet>'
+)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        with_sheet(SHEET.format('<row r="1"><c r="A1"><v>1</v></c></row><row r="1048576"><c r="XFD1048576"><v>1</v></c></row>')),
+        with_sheet(SHEET.format('<row r="1048575"/><row>' + "<c><v>1</v></c>" * 16_384 + "</row>")),
+        with_sheet(SHEET.format("<row><c r = 'xfd1048576'><v>1</v></c></row>")),
+        with_sheet(SHEET.format(""), zeros=bytes(64_000_001)),
+        with_sheet(SHEET.format(""), **{str(n): b"" for n in range(1_001)}),
+    ],
+    ids=["two cells far apart", "cells that do not say where they are", "written in another way", "unpacked", "parts"],
+)  # fmt: skip
+def test_a_small_file_that_becomes_huge_where_it_is_read_is_refused_before(content: bytes) -> None:
+    """Two cells in opposite corners are 1,800 bytes, and the reader would ask for 512 GiB and end the process."""
+    assert len(content) < 200_000
+    with pytest.raises(Refused) as refused:
+        imports.read_table(content, QUOTA_COLUMNS)
+    assert [problem.code for problem in refused.value.problems] == ["file-too-large"]
+
+
+def test_a_part_longer_than_it_says_and_a_spreadsheet_of_another_kind_are_unreadable() -> None:
+    honest = with_sheet(SHEET.format(""), zeros=bytes(3_000_000))
+    lying = honest.replace((3_000_000).to_bytes(4, "little"), (1_000).to_bytes(4, "little"))
+    assert lying != honest
+    other = with_sheet(SHEET.format(""), **{"content.xml": b"<office:document-content/>"})
+    for content in (lying, other):
+        with pytest.raises(Refused) as refused:
+            imports.read_table(content, QUOTA_COLUMNS)
+        assert [problem.code for problem in refused.value.problems] == ["file-unreadable"]
+
+
 # --- Trials, repetitions ----------------------------------------------------------------------------------------------
 
 

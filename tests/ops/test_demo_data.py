@@ -1,12 +1,13 @@
 """`quitledger demo load`, through the command itself, at a small scale."""
 
 from collections.abc import Callable, Iterator
-from datetime import date
+from datetime import date, timedelta
+from random import Random
 
 import psycopg
 import pytest
 
-from quitledger.ops.demo_story import ACCOUNTS, CLINIC, missing_day
+from quitledger.ops.demo_story import ACCOUNTS, CLINIC, institutions, missing_day, staff
 from quitledger.ops.postgres import DatabaseUrls
 
 from .commands import assert_told, quitledger
@@ -51,6 +52,15 @@ def test_the_world_has_every_tier_several_counties_and_staff_with_two_places(row
                      " HAVING count(DISTINCT institution_id) > 1) x") > 5  # fmt: skip
     assert one(rows, "SELECT count(*) FROM institutions_staffcontract WHERE ends_on < %s", TODAY) > 5
     assert one(rows, "SELECT count(*) FROM institutions_certificate WHERE ends_on < %s", date(2025, 6, 1)) > 5
+
+
+def test_whatever_the_day_nobodys_contract_ends_before_it_begins():
+    """The demo is made for today, whichever that is."""
+    for days in range(0, 1000, 7):
+        today = date(2025, 4, 1) + timedelta(days=days)
+        places = institutions(today)
+        for people in staff(places, today, Random(f"1 {today}")).values():
+            assert not [one for one in people if one.ends_on and one.ends_on < one.starts_on], today
 
 
 def test_everybody_is_made_up_and_every_medicine_an_example(rows):

@@ -96,6 +96,8 @@ def test_over_https_cookies_stay_on_it_and_browsers_are_told_to_come_back_by_it_
         plain = browse().get("/policies")
         assert plain.status_code == 301
         assert plain["Location"].startswith("https://")
+        machine = browse().get("/healthz")
+        assert machine.status_code == 200, "what machines ask leads nowhere"
         browser = signed_in(browse, headers={"X-Forwarded-Proto": "https"})
         answer = browser.get("/", headers={"X-Forwarded-Proto": "https"})
     assert answer.status_code == 200

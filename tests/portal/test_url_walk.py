@@ -116,6 +116,7 @@ TABLE: dict[str, tuple[Access | Permission, dict[str, Any], set[int], set[int]]]
     "mfa_reauthenticate_webauthn": (Access.SIGNED_IN, {}, {302}, {302}),
     "account_change_password": (Access.SIGNED_IN, {}, {200}, {422}),
     "mfa_index": (Access.SIGNED_IN, {}, {200}, {405}),
+    "account_sessions": (Access.SIGNED_IN, {}, {200}, {302}),
     "mfa_activate_totp": (Access.SIGNED_IN, {}, {302}, {302}),
     "mfa_deactivate_totp": (Access.SIGNED_IN, {}, {404}, {404}),
     "mfa_view_recovery_codes": (Access.SIGNED_IN, {}, {404}, {405}),
