@@ -69,7 +69,7 @@ def _machine(url: str) -> dict[str, Any]:
 def _settings(workers: int) -> dict[str, Any]:
     from quitledger.ops import web
 
-    return {"workers": workers, "threads_a_worker": web.THREADS, "fsync": "on", "clients": "on the same machine"}
+    return {"workers": workers, "slots_a_worker": web.SLOTS, "fsync": "on", "clients": "on the same machine"}
 
 
 if __name__ == "__main__":
