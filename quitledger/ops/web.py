@@ -9,13 +9,13 @@ from typing import Any
 
 from granian import Granian
 from granian.constants import Interfaces
-from granian.log import LogLevels
+from granian.log import LogLevels, logger
 
 from .orphans import as_parent, leave_with_parent
 
 SLOTS = 4  # requests that each worker works on at once; each slot keeps one database connection, and one more watches
-PLACES = 32  # requests of each of the two lines that may wait for a slot
-LONGEST_WAIT = 5.0  # seconds in a line
+PLACES = 16  # requests of each of the two lines that may wait for a slot
+LONGEST_WAIT = 3.0  # seconds in a line
 _SAY_NO = 4  # threads that are left when all the others work or wait
 THREADS = SLOTS + 2 * PLACES + 3 + _SAY_NO  # of each worker; three for whoever watches the server
 _LONGEST_REQUEST = 10  # seconds a worker may take to finish what it is doing when it is told to stop
@@ -29,6 +29,7 @@ def serve(
     leave_with_parent()
     os.environ.update(as_parent())  # for the workers
     most_files = _most_files()
+    logger.addFilter(lambda record: "Python threads" not in str(record.msg))  # so many are meant: nearly all only wait
     Granian(
         "quitledger.wsgi:application",
         address=host,
@@ -62,8 +63,11 @@ def _most_files() -> int:
 def application() -> Callable[..., Any]:
     """The site, behind its slots."""
     leave_with_parent()
-    from quitledger.portal.busy import refusal
     from quitledger.wsgi import application
+
+    # isort: split
+    # Django is set up now.
+    from quitledger.portal.busy import refusal
 
     from .admission import Admission
 
