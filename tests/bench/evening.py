@@ -108,12 +108,11 @@ class Evening:
 
     def __init__(self, connection: psycopg.Connection, seconds: int) -> None:
         self.connection, self.seconds, self.random = connection, seconds, random.Random(SEED)
-        rows = connection.execute(_VISITS, {"first": MONTH, "last": LAST_DAY}).fetchall()
-        visits = [OpenVisit(*row) for row in rows]
+        visits = open_visits(connection)
         self.random.shuffle(visits)
         count = round(len(visits) * OPEN)
         self.open, self.recorded = visits[:count], visits[count:]
-        _take_out(connection, [visit.uid for visit in self.open])
+        take_out(connection, [visit.uid for visit in self.open])
         self.facts = {"visits": len(visits), "open": count, "recorded_in_the_last_half_hour": round(count * SHARE)}
         here = sorted({visit.institution for visit in visits})
         self.sessions = {institution: session(institution) for institution in here}
@@ -192,7 +191,7 @@ class Evening:
         if lost:
             result["sent_again"] = self._sent_again(port, lost[:RESENT])
             recorded += [request["uid"] for request in lost[:RESENT]]
-        _take_out(self.connection, [UUID(uid) for uid in recorded])  # open again for the next step
+        take_out(self.connection, [UUID(uid) for uid in recorded])  # open again for the next step
         return result
 
     def _answered_after(self, port: int) -> float:
@@ -224,6 +223,11 @@ class Evening:
         row = self.connection.execute(_ABSENT, {"uids": uids}).fetchone()
         if row is None or row[0]:
             raise RuntimeError(f"{row and row[0]} visits that were refused left something")
+
+
+def open_visits(connection: psycopg.Connection) -> list[OpenVisit]:
+    """The loaded visits of the month."""
+    return [OpenVisit(*row) for row in connection.execute(_VISITS, {"first": MONTH, "last": LAST_DAY})]
 
 
 def _as_expected(request: Request, answer: dict[str, Any]) -> bool:
@@ -271,7 +275,7 @@ SELECT (SELECT count(*) FROM visits_visit WHERE uid = ANY(%(uids)s::uuid[]))
 """
 
 
-def _take_out(connection: psycopg.Connection, uids: list[UUID]) -> None:
+def take_out(connection: psycopg.Connection, uids: list[UUID]) -> None:
     """Open visits are not recorded: take them out of the loaded nation, past its triggers, as it was loaded."""
     connection.execute("CREATE TEMP TABLE taken AS SELECT id FROM visits_visit WHERE uid = ANY(%s)", [uids])
     connection.execute("ANALYZE taken")
