@@ -19,7 +19,7 @@ BASELINE_ON = date(2025, 3, 1)
 # Days of the open month on which one person can be recorded: never nearer than the spacing rule allows.
 OPEN_DAYS = [date(2025, 3, day) for day in (3, 8, 13, 18, 23, 28)]
 RECORDERS = 16  # institutions, each with one account, that record at the same time
-IDENTITIES = 400_000  # people with an identity number of their own
+IDENTITIES = 20_000  # people with an identity number of their own
 LARGE = [
     "cases_person", "cases_case", "cases_baseline", "visits_visit", "visits_service", "visits_medicationline",
 ]  # fmt: skip
