@@ -46,8 +46,8 @@ check: $(VENV)/.installed-dev  ## lint, types, layering, templates, lock files, 
 	$(BIN)/python .ci/messages.py --check
 	@echo "All checks passed."
 
-bench: $(VENV)/.installed-dev  ## measure, as JSON
-	@$(BIN)/python -m tests.bench
+bench: $(VENV)/.installed-dev  ## measure, as JSON; all of it takes about an hour and 40 GB of disk, make bench BENCH="--only evening" less
+	@$(BIN)/python -m tests.bench $(BENCH)
 
 messages: $(VENV)/.installed-dev  ## gather the texts for the English catalogue and compile it
 	$(BIN)/python .ci/messages.py
