@@ -77,7 +77,7 @@ def _page(english: bool, again: str) -> str:
 
 def _json(english: bool) -> bytes:
     with translation.override(ENGLISH if english else None):
-        words = _("同時使用的人太多，請稍後再試。")
+        words = _("同時使用的人太多，請稍後再試。").strip()
     return json.dumps({"error": words, "retry_after": RETRY_AFTER}, ensure_ascii=False).encode()
 
 
