@@ -49,8 +49,8 @@ check: $(VENV)/.installed-dev  ## lint, types, layering, templates, lock files, 
 audit: $(VENV)/.installed-dev  ## are the locked parts known to have holes? make audit ADVISORIES=folder needs no network
 	@PATH="$(BIN):$$PATH" $(BIN)/python .ci/known_holes.py $(ADVISORIES)
 
-bench: $(VENV)/.installed-dev  ## measure, as JSON
-	@$(BIN)/python -m tests.bench
+bench: $(VENV)/.installed-dev  ## measure, as JSON; all of it takes about an hour and 40 GB of disk, make bench BENCH="--only evening" less
+	@$(BIN)/python -m tests.bench $(BENCH)
 
 messages: $(VENV)/.installed-dev  ## gather the texts for the English catalogue and compile it
 	$(BIN)/python .ci/messages.py

@@ -28,8 +28,8 @@ def database(url: str) -> dict[str, Any]:
         "PASSWORD": unquote(parts.password or ""),
         "HOST": parts.hostname or "",
         "PORT": str(parts.port or ""),
-        # One connection a thread, kept: a pool would cost a check-out each request and gives nothing to a fixed
-        # number of threads. A connection that died is replaced by the request's own second try (portal.transactions).
+        # One connection a slot of the web server (ops.admission), kept: a pool would cost a check-out each request.
+        # A connection that died is replaced by the request's own second try (portal.transactions).
         "CONN_MAX_AGE": None,
         # Statements are prepared by the server the sixth time and planned once: planning took as long as running them.
         # Not behind a pooler that hands a connection to another client after each transaction.

@@ -13,35 +13,25 @@ from typing import Any
 
 import psycopg
 
-from . import courses, lists, proof, recording
+from . import courses, evening, growth, lists, proof, recording
 from .nation import OPEN_DAYS, nation
+
+PARTS = ("courses", "proof", "lists", "recording", "evening")  # of one nation; growth makes its own
 
 
 def main() -> None:
     """Ends with an error where an answer or what it left in the database was wrong; whether aims were met is told."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a small nation and few requests: does it run at all?")
-    parser.add_argument("--only", choices=["courses", "proof", "lists", "recording"], help="one part alone")
+    parser.add_argument("--only", choices=[*PARTS, "growth"], help="one part alone")
     quick, only = (asked := parser.parse_args()).quick, asked.only
-    plan = {1: 80, 4: 160, 16: 320} if quick else {1: 800, 4: 2400, 16: 4800}
-    # The first institution records in every round: warm-up, 1 client, 4 and 16.
-    most = sum(math.ceil(visits / clients) for clients, visits in [(16, recording.WARM_UP), *plan.items()])
-    size = {"institutions": 200, "visits": 20_000} if quick else {"institutions": 2_776, "visits": 1_000_000}
     workers = os.cpu_count() or 1
     begin = time.perf_counter()
-    tell(f"making a nation of {size}")
-    with nation(**size, cases=math.ceil(most / len(OPEN_DAYS)) + 1) as made:
-        result: dict[str, Any] = {
-            "quick": quick, "machine": _machine(made.superuser_url), "settings": _settings(workers),
-            "nation": size | {"seconds": made.seconds},
-        }  # fmt: skip
-        parts: dict[str, Callable[[], dict[str, Any]]] = {
-            "courses": lambda: courses.measure(made, tell=tell),
-            "proof": lambda: proof.measure(made, tell=tell),
-            "lists": lambda: lists.measure(made, workers=workers, requests=60 if quick else 240, tell=tell),
-            "recording": lambda: recording.measure(made, workers=workers, plan=plan, tell=tell),
-        }
-        measured = {name: measure() for name, measure in parts.items() if only in (None, name)}
+    result: dict[str, Any] = {"quick": quick, "machine": _machine(), "settings": _settings(workers)}
+    parts = [part for part in PARTS if only in (None, part)]
+    measured = _in_one_nation(parts, quick, workers, result) if parts else {}
+    if only in (None, "growth"):
+        measured["growth"] = growth.measure(quick=quick, workers=workers, tell=tell)
     result |= measured
     result["seconds"] = round(time.perf_counter() - begin, 1)
     aims = [*(measured[name]["met"] for name in measured if name != "lists")]
@@ -51,25 +41,43 @@ def main() -> None:
     print()
 
 
+def _in_one_nation(parts: list[str], quick: bool, workers: int, result: dict[str, Any]) -> dict[str, Any]:
+    """Make the nation, say so in the result, and measure the parts one after the other."""
+    plan = {1: 80, 4: 160, 16: 320} if quick else {1: 800, 4: 2400, 16: 4800}
+    # The first institution records in every round: warm-up, 1 client, 4 and 16.
+    most = sum(math.ceil(visits / clients) for clients, visits in [(16, recording.WARM_UP), *plan.items()])
+    size = {"institutions": 200, "visits": 20_000} if quick else {"institutions": 2_776, "visits": 1_000_000}
+    tell(f"making a nation of {size}")
+    with nation(**size, cases=math.ceil(most / len(OPEN_DAYS)) + 1) as made:
+        with psycopg.connect(made.superuser_url) as connection:
+            result["machine"]["postgresql"] = connection.info.parameter_status("server_version")
+        result["nation"] = size | {"seconds": made.seconds}
+        measures: dict[str, Callable[[], dict[str, Any]]] = {
+            "courses": lambda: courses.measure(made, tell=tell),
+            "proof": lambda: proof.measure(made, tell=tell),
+            "lists": lambda: lists.measure(made, workers=workers, requests=60 if quick else 240, tell=tell),
+            "recording": lambda: recording.measure(made, workers=workers, plan=plan, tell=tell),
+            "evening": lambda: evening.measure(made, workers=workers, seconds=10 if quick else 60, tell=tell),
+        }
+        return {part: measures[part]() for part in parts}
+
+
 def tell(line: str) -> None:
     """Progress."""
     print(line, file=sys.stderr, flush=True)
 
 
-def _machine(url: str) -> dict[str, Any]:
-    with psycopg.connect(url) as connection:
-        row = connection.execute("SHOW server_version").fetchone()
+def _machine() -> dict[str, Any]:
     return {
         "cores": os.cpu_count(), "load_before": round(os.getloadavg()[0], 2), "system": platform.platform(),
-        "python": platform.python_version(), "postgresql": row and row[0],
-        **{name: version(name) for name in ("Django", "granian", "psycopg")},
+        "python": platform.python_version(), **{name: version(name) for name in ("Django", "granian", "psycopg")},
     }  # fmt: skip
 
 
 def _settings(workers: int) -> dict[str, Any]:
     from quitledger.ops import web
 
-    return {"workers": workers, "threads_a_worker": web.THREADS, "fsync": "on", "clients": "on the same machine"}
+    return {"workers": workers, "slots_a_worker": web.SLOTS, "fsync": "on", "clients": "on the same machine"}
 
 
 if __name__ == "__main__":

@@ -1,5 +1,5 @@
 -- A made-up nation of {institutions} institutions and 4 visits for each of its people, written by the superuser of a
--- throw-away cluster: no trigger runs, no foreign key is checked, no history is kept. Spread over {months} months.
+-- throw-away cluster: no trigger runs, no foreign key is checked, no history is kept. Spread over the days from {first} on.
 SET session_replication_role = replica;
 SET maintenance_work_mem = '512MB';
 SET synchronous_commit = off;
@@ -57,14 +57,12 @@ INSERT INTO visits_visit (id, uid, case_id, person_id, institution_id, visit_on,
     true, 1, visit_on + interval '10 hours', institution_id, visit_on + interval '10 hours', institution_id, ''
   FROM visit ORDER BY id;
 -- One visit in three has both services, one medication alone, one counselling alone.
-ALTER TABLE visits_service DROP CONSTRAINT visits_service_spacing;
 INSERT INTO visits_service (visit_id, person_id, institution_id, visit_on, in_force, kind, staff_id, counselling_mode,
     spacing_days, entry_uid, version)
   SELECT id, n, institution_id, visit_on, true, kind, 2 * institution_id - (kind = 'counselling')::integer,
     CASE kind WHEN 'counselling' THEN 'in_person' ELSE '' END, 5, gen_random_uuid(), 1
   FROM visit, (VALUES ('medication', 1), ('counselling', 2)) k(kind, other) WHERE chance % 3 <> other
   ORDER BY id;
-ALTER TABLE visits_service ADD {spacing};
 INSERT INTO visits_medicationline (service_id, visit_id, institution_id, medicine_code, supply_weeks, supply_days, version)
   SELECT id, visit_id, institution_id, 'DEMO' || lpad((1 + id % 12)::text, 6, '0'), 1, 7, 1
   FROM visits_service WHERE kind = 'medication' ORDER BY id;

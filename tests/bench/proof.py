@@ -14,7 +14,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 
-from .nation import Nation
+from .nation import Nation, as_if_recorded
 
 AIM = 60.0  # seconds: backup, restore elsewhere and verification together
 PASSPHRASE = "for the bench alone"
@@ -24,7 +24,7 @@ def measure(nation: Nation, *, tell: Callable[[str], None]) -> dict[str, Any]:
     """By the commands, as an operator would. Raises RuntimeError where the copy differs in any row of any table."""
     from quitledger.ops.postgres import Cluster
 
-    _as_if_recorded(nation.superuser_url)
+    as_if_recorded(nation.superuser_url)
     with TemporaryDirectory(prefix="quitledger-bench-") as name:
         top = Path(name)
         top.chmod(0o711)
@@ -54,32 +54,6 @@ def measure(nation: Nation, *, tell: Callable[[str], None]) -> dict[str, Any]:
     }  # fmt: skip
     tell(f"proof: {result}")
     return result
-
-
-def _as_if_recorded(url: str) -> None:
-    """The nation is loaded past the triggers: give every row the version, every visit the entry that it would have."""
-    with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute("SELECT set_config('quitledger.scope', '0', false)")
-        followed = connection.execute("SELECT tgrelid::regclass::text FROM pg_trigger WHERE tgname = 'keep_insert'")
-        for (name,) in followed.fetchall():
-            columns = connection.execute(
-                "SELECT attname FROM pg_attribute WHERE attrelid = %s::regclass AND attnum > 0 AND NOT attisdropped",
-                [name],
-            )
-            connection.execute(
-                sql.SQL(
-                    "INSERT INTO {history} (history_change, {columns}) SELECT 'insert', {columns} FROM {table} t"
-                    " WHERE NOT EXISTS (SELECT FROM {history} h WHERE h.id = t.id)"
-                ).format(
-                    history=sql.Identifier(f"{name}_history"), table=sql.Identifier(name),
-                    columns=sql.SQL(", ").join(sql.Identifier(column) for (column,) in columns),
-                )
-            )  # fmt: skip
-        connection.execute(
-            "INSERT INTO audit_journal (action, record_type, record_uids, record_version, fields)"
-            " SELECT 'visit.record', 'visit', ARRAY[uid], 1, '{visit_on,counselling}' FROM visits_visit"
-        )
-        connection.execute("ANALYZE")
 
 
 def _command(data: Path, *words: str, typed: str = "") -> tuple[float, str]:

@@ -69,5 +69,5 @@ def _bare() -> Callable[..., Any]:
 if __name__ == "__main__":
     from quitledger.ops import web
 
-    web._application = _bare  # the same granian, another application
-    web.serve(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), Path(sys.argv[4]))
+    # The same granian, another application, as many requests at once.
+    web.serve(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), Path(sys.argv[4]), load=_bare, threads=web.SLOTS)

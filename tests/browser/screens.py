@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
+from io import BytesIO
 from typing import Any
 
 from django.contrib.auth.models import AnonymousUser
@@ -13,6 +14,7 @@ from playwright.sync_api import Page
 from quitledger.policy import TAIPEI
 from quitledger.policy.identity import make_up
 from quitledger.portal import refusals
+from quitledger.portal.busy import refusal
 from quitledger.portal.register_lists import REGISTERS
 from quitledger.visits.rules import Counselling, Line, Medication
 from quitledger.visits.services import extend_window
@@ -196,6 +198,21 @@ def answered(refusal: Callable[[Any], Any]) -> Open:
             request.user, request.session = AnonymousUser(), {}  # type: ignore[assignment]
             answer = refusal(request)
         page.route("**/", lambda route: route.fulfill(body=answer.content, status=200, content_type="text/html"))
+        goto(page, "/")
+
+    return open_
+
+
+def busy(method: str, path: str = "/") -> Open:
+    """What is answered while too many ask at once, in place of the home page."""
+
+    def open_(page: Page, scene: Scene) -> None:
+        body = BytesIO(b"note=%E5%82%99%E8%A8%BB")
+        _, headers, answer = refusal()({
+            "REQUEST_METHOD": method, "PATH_INFO": path, "QUERY_STRING": "", "wsgi.input": body,
+            "CONTENT_TYPE": "application/x-www-form-urlencoded",
+        })  # fmt: skip
+        page.route("**/", lambda route: route.fulfill(body=answer, status=429, headers=dict(headers)))
         goto(page, "/")
 
     return open_
@@ -431,6 +448,9 @@ SCREENS = [
     Screen("403 signed out", "signed out meanwhile", "recorder", signed_out_meanwhile, 403),
     Screen("409", "changed meanwhile", NOBODY, answered(refusals.conflict)),
     Screen("429", "too many tries", NOBODY, answered(refusals.too_many)),
+    Screen("429 busy", "page refused", NOBODY, busy("GET"), 429),
+    Screen("429 busy", "form refused", NOBODY, busy("POST"), 429),
+    Screen("429 busy", "password refused", NOBODY, busy("POST", "/accounts/login"), 429),
     Screen("500", "broken", NOBODY, answered(refusals.server_error)),
 ]  # fmt: skip
 

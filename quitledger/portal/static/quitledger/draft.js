@@ -15,6 +15,7 @@
     body.set("keep_draft", "auto");
     try {
       const answer = await fetch(form.action, { method: "POST", body, redirect: "manual", keepalive: leaving });
+      if (answer.status === 429) waiting = setTimeout(keep, Number(answer.headers.get("Retry-After")) * 1000, false);
       if (answer.status !== 204) throw new Error(String(answer.status));
       flag.value = "1";
       told.textContent = told.dataset.kept;
