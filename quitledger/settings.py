@@ -54,6 +54,9 @@ ALLOWED_HOSTS = os.environ.get("QUITLEDGER_HOSTS", "localhost,127.0.0.1,[::1]").
 CSRF_TRUSTED_ORIGINS = [origin for origin in os.environ.get("QUITLEDGER_ORIGINS", "").split(",") if origin]
 # QUITLEDGER_HTTPS=1: the site is reached by https only (behind a proxy that sets X-Forwarded-Proto).
 HTTPS = os.environ.get("QUITLEDGER_HTTPS") == "1"
+# QUITLEDGER_PROXIES: how many proxies in front add to X-Forwarded-For the address that reached them. Tries of sign-ins are
+# counted by it. 0: the header is not believed, and all that comes through a proxy counts as one address.
+ALLAUTH_TRUSTED_PROXY_COUNT = int(os.environ.get("QUITLEDGER_PROXIES") or 0)
 
 INSTALLED_APPS = [
     "django.contrib.auth",

@@ -229,14 +229,14 @@ def end_sessions(user: User, *, by: Actor) -> None:
         journal.record("account.end_sessions", record_type="account", uids=[user.uid])
 
 
-def lift_lockout(user: User, *, host: str, by: Actor) -> None:
+def lift_lockout(user: User, *, by: Actor) -> None:
     """Forget an account's failed sign-ins, of password and code, so that it can be tried again at once.
 
-    `host`: the site's name as in the request; tries are counted by it. Raises PermissionDenied.
+    Raises PermissionDenied.
     """
     by.require(Permission.ACCOUNT_UNLOCK)
     with transaction.atomic():
-        cache.delete_many(counters_of(user, host))
+        cache.delete_many(counters_of(user))
         journal.record(Permission.ACCOUNT_UNLOCK, record_type="account", uids=[user.uid])
 
 

@@ -187,11 +187,11 @@ def reset_second_factor(membership: Membership, *, moment: datetime, by: Actor) 
     return accounts.reset_second_factor(membership.user, moment=moment, by=by)
 
 
-def lift_lockout(membership: Membership, *, host: str, by: Actor) -> None:
+def lift_lockout(membership: Membership, *, by: Actor) -> None:
     """Let an account whose sign-ins failed too often try again at once. Raises PermissionDenied."""
     by.require(Permission.ACCOUNT_UNLOCK)
     _require_scope(membership.institution, by)
-    accounts.lift_lockout(membership.user, host=host, by=by)
+    accounts.lift_lockout(membership.user, by=by)
 
 
 # --- What the rules need to know -------------------------------------------------------------------------------------

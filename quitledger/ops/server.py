@@ -154,9 +154,18 @@ def _require_migrated() -> None:
 
 
 def _check_reach(host: str, public_demo: bool) -> None:
-    """Refuse to show a demo or test database to others than this machine unless told to; name the host as ours."""
+    """Refuse to show a demo or test database to others than this machine unless told to; name the host as ours.
+
+    Say what is to be said of a proxy in front.
+    """
     from quitledger.audit.database import purpose
 
+    if os.environ.get("QUITLEDGER_HTTPS") == "1" and "QUITLEDGER_PROXIES" not in os.environ:
+        click.echo(
+            "請以 QUITLEDGER_PROXIES 說明前面有幾層代理伺服器；在那之前，所有人登入失敗的次數都算在同一個位址上。"
+            " / Say in QUITLEDGER_PROXIES how many proxies are in front; until then everybody's failed sign-ins count as"
+            " those of one address."
+        )
     if _is_loopback(host):
         return
     if purpose() != "production" and not public_demo:
