@@ -4,11 +4,13 @@ import json
 import re
 from dataclasses import dataclass, field
 from hashlib import sha256
+from time import time
 from typing import Any
 from uuid import uuid4
 
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
+from django.contrib.auth import SESSION_KEY
 from fido2.cose import ES256
 from fido2.utils import websafe_encode
 from fido2.webauthn import AttestationObject, AttestedCredentialData, AuthenticatorData
@@ -86,3 +88,12 @@ def asked(browser: Browser, page: str) -> dict[str, Any]:
 def send(browser: Browser, page: str, credential: Any, **more: Any) -> Any:
     """Send what a device answered."""
     return browser.send(page, {"credential": json.dumps(credential), **more})
+
+
+def just_signed_in(browser: Browser) -> Browser:
+    """The browser, whose session knows of a password told a moment ago: means to sign in may be changed."""
+    session = browser.session
+    session["account_authentication_methods"] = [{"method": "password", "at": time(), "reauthenticated": True}]
+    session["account_authentication_methods_user"] = session[SESSION_KEY]
+    session.save()
+    return browser

@@ -1,12 +1,10 @@
 """Passkeys that were asked for elsewhere, answered before, of somebody else or of nobody: none signs in."""
 
-from time import time
 from typing import Any
 
 import pytest
 from allauth.mfa.models import Authenticator
 from cryptography.hazmat.primitives.asymmetric import ec
-from django.contrib.auth import SESSION_KEY
 from django.test import override_settings
 
 from quitledger.accounts.models import User
@@ -14,7 +12,7 @@ from quitledger.accounts.scope import scoped
 
 from .. import world
 from .conftest import Browser
-from .passkey_device import ADD, ALONE, ORIGIN, STEP, Device, asked, send
+from .passkey_device import ADD, ALONE, ORIGIN, STEP, Device, asked, just_signed_in, send
 
 FOREIGN = [
     "https://evil.example", "http://testserver:8000", "https://testserver", "http://sub.testserver", "http://testserver.evil.example",
@@ -22,19 +20,9 @@ FOREIGN = [
 ]  # fmt: skip
 
 
-def typed_in(username: str = "recorder") -> Browser:
-    """Signed in by password a moment ago, as far as the session knows: a passkey may be added."""
-    browser = Browser(username)
-    session = browser.session
-    session["account_authentication_methods"] = [{"method": "password", "at": time(), "reauthenticated": True}]
-    session["account_authentication_methods_user"] = session[SESSION_KEY]
-    session.save()
-    return browser
-
-
 def with_passkey(username: str = "recorder") -> Device:
     """The device of somebody who has just added it."""
-    browser, device = typed_in(username), Device()
+    browser, device = just_signed_in(Browser(username)), Device()
     assert send(browser, ADD, device.make(asked(browser, ADD)), name="示範裝置", passwordless="on").status_code == 302
     return device
 
@@ -150,7 +138,7 @@ def test_as_a_second_step_it_is_looked_at_as_closely(lies: dict[str, Any], brows
 
 @pytest.mark.parametrize("lies", [{"origin": "https://evil.example"}, {"site": "evil.example"}, {"type": "webauthn.get"}, {"challenge": "AAAA"}, {"framed": True}, {"verified": False}], ids=str)  # fmt: skip
 def test_a_passkey_made_for_another_page_is_not_added(lies: dict[str, Any], db: Any) -> None:
-    browser = typed_in()
+    browser = just_signed_in(Browser("recorder"))
     answer = send(browser, ADD, Device().make(asked(browser, ADD), **lies), name="x", passwordless="on")
     assert answer.status_code == 422
     assert "這把密碼金鑰無法驗證" in answer.text
@@ -158,9 +146,9 @@ def test_a_passkey_made_for_another_page_is_not_added(lies: dict[str, Any], db: 
 
 
 def test_a_passkey_is_added_once_and_by_whoever_was_asked(db: Any) -> None:
-    browser, device = typed_in(), Device()
+    browser, device = just_signed_in(Browser("recorder")), Device()
     made = device.make(asked(browser, ADD))
-    other = typed_in("colleague")
+    other = just_signed_in(Browser("colleague"))
     asked(other, ADD)
     assert send(other, ADD, made, name="x").status_code == 422
     assert send(browser, ADD, made, name="x").status_code == 302
