@@ -189,9 +189,10 @@ def reset_password(user: User, *, form_uid: UUID, moment: datetime, by: Actor) -
     The same form sent twice resets once. Raises Refused where its code was used already, PermissionDenied.
     """
     by.require(Permission.ACCOUNT_RESET)
-    newest = OneTimeCode.objects.filter(user=user).first()
-    repeated = newest is not None and bytes(newest.code_hash) in _hashes(user, _code_of(user, form_uid))
     with transaction.atomic():
+        user = User.objects.select_for_update().get(pk=user.pk)  # sent twice at once, the second waits for the first
+        newest = OneTimeCode.objects.filter(user=user).first()
+        repeated = newest is not None and bytes(newest.code_hash) in _hashes(user, _code_of(user, form_uid))
         issued = issue_code(user, form_uid=form_uid, moment=moment, by=by)
         if not repeated:
             if user.has_usable_password():  # who never had one has nothing to be told

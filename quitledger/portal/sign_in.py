@@ -36,6 +36,8 @@ from django.views.decorators.http import require_safe
 from fido2.utils import websafe_decode
 from fido2.webauthn import AuthenticatorData, CollectedClientData
 
+from quitledger.accounts.models import User
+
 from . import kept_forms
 from .permissions import Access, View, signed_in
 from .refusals import longest_wait, minutes
@@ -107,6 +109,11 @@ class ChangePasswordForm(_OurWords, account_forms.ChangePasswordForm):
         "password2": gettext_lazy("再輸入一次新密碼"),
     }
     hints = {"password1": password_hint}
+
+    def clean_oldpassword(self) -> Any:
+        # Read once more, locked: of two forms sent at once with the same old password, the second has the wrong one.
+        self.user.password = User.objects.select_for_update().values_list("password", flat=True).get(pk=self.user.pk)
+        return super().clean_oldpassword()
 
     def save(self) -> None:
         # Only this column: the application role may write no other of an account.

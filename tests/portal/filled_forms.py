@@ -204,7 +204,7 @@ def drafts_left(_browser: Browser) -> tuple[dict[str, Any], Fields]:
     return {"uid": place("both")}, {"drafts_to": place("colleague")}
 
 
-# By these tables grow with every request: who looked, sessions, tries.
+# These grow with every request: who looked, sessions, tries.
 ALWAYS = {"audit_journal", "accounts_session", "accounts_attempt"}
 
 FORMS: dict[str, Filled] = {
@@ -219,9 +219,9 @@ FORMS: dict[str, Filled] = {
         "recorder", lambda _b: ({"uid": case("示範甲")}, visit_fields(uuid4())), {"visits_visit": 1, "visits_service": 2}
     ),
     "visit_query": Filled("recorder", simply({"who": "示範甲"})),
-    "visit_change": Filled("recorder", to_change, {"visits_visit_history": 1}, again=409),
-    "visit_void": Filled("recorder", to_void, {"visits_visit_history": 1}, again=422),
-    "visit_restore": Filled("recorder", to_restore, {"visits_visit_history": 1}, again=422),
+    "visit_change": Filled("recorder", to_change, {"visits_visit_history": 1}),
+    "visit_void": Filled("recorder", to_void, {"visits_visit_history": 1}),
+    "visit_restore": Filled("recorder", to_restore, {"visits_visit_history": 1}),
     "register_record": Filled(
         "desk_officer",
         simply({"institution_code": world.HOSPITAL, "starts_on": "114/3/1", "ends_on": "114/3/31", "end_reason": "短期"},
@@ -253,13 +253,13 @@ FORMS: dict[str, Filled] = {
     "switch_language": Filled("anonymous", simply({"language": "en", "next": "/policies"})),
     "account_accept": Filled("anonymous", an_invitation, {"accounts_user_history": 1}, again=422),
     "account_notices": Filled("administrator", a_notice),
-    "window_extend": Filled("desk_supervisor", simply(EXTEND), {"visits_windowextension": 1}),
+    "window_extend": Filled("desk_supervisor", simply(EXTEND), {"visits_windowextension": 1}, again=422),
     "account_login": Filled("anonymous", simply({"login": "recorder", "password": world.PASSWORD})),
     "mfa_login_webauthn": Filled("anonymous", by_passkey),
     "mfa_authenticate": Filled("anonymous", second_step),
     "account_logout": Filled("recorder", simply()),
     "account_reauthenticate": Filled("recorder", simply({"password": world.PASSWORD})),
-    "mfa_reauthenticate": Filled("desk_officer", a_code_once_more),
+    "mfa_reauthenticate": Filled("desk_officer", a_code_once_more, again=422),
     "mfa_reauthenticate_webauthn": Filled("stranger", passkey_once_more),
     "account_change_password": Filled(
         "stranger", simply({"oldpassword": world.PASSWORD, "password1": PASSWORD, "password2": PASSWORD}),

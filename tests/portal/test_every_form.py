@@ -26,7 +26,7 @@ from .filled_forms import ALWAYS, FORMS
 from .test_url_walk import TABLE
 
 NOT_SENT = {"home", "policy_list", "policy_show", "help_connection", "healthz"}  # take no form, whatever they answer
-QUICK = override_settings(PASSWORD_HASHERS=["django.contrib.auth.hashers.MD5PasswordHasher"])
+QUICK = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
 
 def taking_a_form() -> set[str]:
@@ -42,11 +42,17 @@ class Arena:
     """A database of all forms: what is in it, by table."""
 
     def __init__(self, database: Database) -> None:
+        self.url = database.app_url
         self.owner: psycopg.Connection = database.owner()
         self.tables = [name for (name,) in self.owner.execute(
             "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind IN ('r', 'p')"
             " AND NOT relispartition AND relname NOT LIKE 'procrastinate%' ORDER BY relname"
         )]  # fmt: skip
+
+    def enter(self) -> None:
+        """Django's connections go here from now on."""
+        if connections.settings["default"]["NAME"] != self.url.rpartition("/")[2]:
+            connect_django(self.url)
 
     def rows(self) -> Counter[str]:
         """How many rows every table has."""
@@ -62,13 +68,19 @@ class Arena:
 def an_arena(cluster: Any) -> Iterator[Arena]:
     database = _copy(cluster)
     connect_django(database.app_url)
-    with QUICK:
-        with scoped(world.SYSTEM):
-            User.objects.update(password=make_password(world.PASSWORD))
-        arena = Arena(database)
-        yield arena
-        arena.owner.close()
+    arena = Arena(database)
+    with override_settings(PASSWORD_HASHERS=QUICK), scoped(world.SYSTEM):
+        User.objects.update(password=make_password(world.PASSWORD))
+    yield arena
+    arena.owner.close()
     database.drop()
+
+
+@pytest.fixture(autouse=True)
+def quickly_hashed() -> Iterator[None]:
+    """How slow a password is hashed is not what is asked here."""
+    with override_settings(PASSWORD_HASHERS=QUICK):
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -105,6 +117,7 @@ def in_words(answer: Any) -> None:
 def test_a_form_with_no_old_or_anothers_token_writes_nothing_and_sent_twice_it_is_sent_once(
     name: str, one_by_one: Arena
 ) -> None:
+    one_by_one.enter()
     form, browser = FORMS[name], Browser(FORMS[name].username, raise_request_exception=False)
     url, fields = given(name, browser)
     old = token_of(Browser())
@@ -137,6 +150,7 @@ def test_a_form_with_no_old_or_anothers_token_writes_nothing_and_sent_twice_it_i
 
 @pytest.mark.parametrize("name", FORMS)
 def test_a_form_sent_twice_at_once_is_sent_once(name: str, at_once: Arena) -> None:
+    at_once.enter()
     form, browser = FORMS[name], Browser(FORMS[name].username, raise_request_exception=False)
     url, fields = given(name, browser)
     before, together = at_once.rows(), Barrier(2)
