@@ -9,7 +9,6 @@ from datetime import time
 from typing import Any
 from uuid import UUID, uuid4
 
-from allauth.mfa.models import Authenticator
 from allauth.mfa.totp.internal import auth as totp
 from django.db import connection
 from django.urls import reverse
@@ -25,7 +24,7 @@ from quitledger.visits.services import keep_draft, record_visit, void_visit
 from .. import world
 from ..institutions.make_faulty import CONTRACTS
 from .conftest import Browser, visit_fields
-from .passkey_device import ADD, ALONE, STEP, Device, asked, just_signed_in
+from .passkey_device import ADD, ALONE, STEP, Device, a_passkey, asked, just_signed_in
 from .test_nasty_forms import EXTEND, INTAKE, REGISTER
 from .test_people import PASSWORD
 from .test_registers import file_of, kept_in, looked_at
@@ -115,17 +114,6 @@ def code_of(secret: str) -> str:
     """What the app shows now."""
     counters = list(totp.yield_hotp_counters_from_time())
     return str(totp.format_hotp_value(totp.hotp_value(secret, counters[len(counters) // 2])))
-
-
-def a_passkey(username: str) -> tuple[Device, int]:
-    """Somebody has a passkey: the device, and the key of its row."""
-    device = Device()
-    browser = just_signed_in(Browser(username))
-    with scoped(world.SYSTEM):
-        row = Authenticator.objects.create(
-            user=user(username), type="webauthn", data={"name": "裝置", "credential": device.make(asked(browser, ADD))}
-        )
-    return device, row.pk
 
 
 def with_app(browser: Browser) -> tuple[dict[str, Any], Fields]:

@@ -8,6 +8,7 @@ from time import time
 from typing import Any
 from uuid import uuid4
 
+from allauth.mfa.models import Authenticator
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from django.contrib.auth import SESSION_KEY
@@ -15,6 +16,10 @@ from fido2.cose import ES256
 from fido2.utils import websafe_encode
 from fido2.webauthn import AttestationObject, AttestedCredentialData, AuthenticatorData
 
+from quitledger.accounts.models import User
+from quitledger.accounts.scope import scoped
+
+from .. import world
 from .conftest import Browser
 
 ORIGIN, SITE = "http://testserver", "testserver"
@@ -97,3 +102,14 @@ def just_signed_in(browser: Browser) -> Browser:
     session["account_authentication_methods_user"] = session[SESSION_KEY]
     session.save()
     return browser
+
+
+def a_passkey(username: str) -> tuple[Device, int]:
+    """Somebody has a passkey: the device, and the key of its row."""
+    device = Device()
+    browser = just_signed_in(Browser(username))
+    with scoped(world.SYSTEM):
+        row = Authenticator.objects.create(
+            user=User.objects.get(username=username), type="webauthn", data={"name": "裝置", "credential": device.make(asked(browser, ADD))}
+        )
+    return device, row.pk
