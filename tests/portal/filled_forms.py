@@ -17,7 +17,6 @@ from quitledger.accounts.models import Notice, NoticeKind, User
 from quitledger.accounts.scope import scoped
 from quitledger.accounts.services import issue_code
 from quitledger.institutions.models import Contract
-from quitledger.policy.identity import make_up
 from quitledger.visits.rules import Counselling, Entry
 from quitledger.visits.services import keep_draft, record_visit, void_visit
 

@@ -110,6 +110,8 @@ def a_passkey(username: str) -> tuple[Device, int]:
     browser = just_signed_in(Browser(username))
     with scoped(world.SYSTEM):
         row = Authenticator.objects.create(
-            user=User.objects.get(username=username), type="webauthn", data={"name": "裝置", "credential": device.make(asked(browser, ADD))}
+            user=User.objects.get(username=username),
+            type="webauthn",
+            data={"name": "裝置", "credential": device.make(asked(browser, ADD))},
         )
     return device, row.pk

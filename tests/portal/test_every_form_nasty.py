@@ -4,6 +4,7 @@ from collections import Counter
 from typing import Any
 
 import pytest
+from django.contrib.auth.hashers import make_password
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import connection
 from django.test import override_settings
@@ -11,6 +12,7 @@ from django.urls import reverse
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from quitledger.accounts.models import User
 from quitledger.accounts.scope import scoped
 
 from .. import world
@@ -36,6 +38,7 @@ FILTERS: dict[str, tuple[str, dict[str, Any]]] = {
     "audit_download": ("supervisor", {"first": "114/3/1", "last": "114/4/1", "account": "", "month": "", "kind": "written"}),
     "person_list": ("desk_officer", {"q": "示範", "page": "1"}),
     "course_finding_list": ("desk_officer", {"beyond": "1", "page": "1"}),
+    "component_gallery": ("recorder", {"page": "1"}),
     "account_login": ("anonymous", {"next": "/visits"}),
     "mfa_login_webauthn": ("anonymous", {"next": "/visits"}),
     "account_reauthenticate": ("recorder", {"next": "/accounts/password"}),
@@ -84,6 +87,8 @@ def test_whatever_stands_in_a_form_it_is_answered_in_words_and_written_whole_or_
     name: str, browse: Any
 ) -> None:
     with override_settings(PASSWORD_HASHERS=QUICK):
+        with scoped(world.SYSTEM):
+            User.objects.update(password=make_password(world.PASSWORD))
         browser = browse(FORMS[name].username, raise_request_exception=False)
         arguments, fields = FORMS[name].given(browser)
         url = reverse(name, kwargs=arguments)
@@ -94,7 +99,9 @@ def test_whatever_stands_in_a_form_it_is_answered_in_words_and_written_whole_or_
             with browser.undone():
                 before = rows()
                 if as_file:  # a file where a text is asked for, among others
-                    whole = {n: str(v).encode(errors="replace").decode() for n, v in sent.items() if not isinstance(v, list)}
+                    whole = {
+                        n: str(v).encode(errors="replace").decode() for n, v in sent.items() if not isinstance(v, list)
+                    }
                     first = next(iter(whole), "x")
                     whole[first] = SimpleUploadedFile("𠮷\x00.csv", b"\xff\xfe\x00=1+1")  # type: ignore[assignment]
                     answer = browser.post(url, whole)

@@ -78,7 +78,9 @@ def disguised() -> dict[str, Any]:
 @DOORS
 def test_an_account_is_the_same_however_name_host_and_headers_are_written(door: Door, browse: Any) -> None:
     names = ["recorder", "RECORDER", " recorder ", "Recorder", "recorder\u3000", "rEcOrDeR"]
-    found = [door(browse(), name, **disguised(), REMOTE_ADDR=f"198.51.100.{n}").status_code for n, name in enumerate(names)]
+    found = [
+        door(browse(), name, **disguised(), REMOTE_ADDR=f"198.51.100.{n}").status_code for n, name in enumerate(names)
+    ]
     assert found == [422] * TRIES + [429]
 
 

@@ -108,7 +108,10 @@ def test_an_answer_counts_once_and_where_it_was_asked_for(browse: Any) -> None:
 
 def test_nobody_signs_in_as_another_with_his_own_passkey(browse: Any) -> None:
     mine, theirs, browser = with_passkey("colleague"), with_passkey("recorder"), browse()
-    lies: list[dict[str, Any]] = [{"owner": theirs.owner}, {"owner": theirs.owner, "credential_id": theirs.credential_id}]
+    lies: list[dict[str, Any]] = [
+        {"owner": theirs.owner},
+        {"owner": theirs.owner, "credential_id": theirs.credential_id},
+    ]
     for lie in lies:
         refused(browser, send(browser, ALONE, mine.sign(asked(browser, ALONE), **lie)))
 

@@ -222,7 +222,9 @@ def test_the_passkeys_of_another_account_are_not_there(name: str, browse: Any) -
     _device, mine = a_passkey("recorder")
     _device, theirs = a_passkey("colleague")
     browser = just_signed_in(browse("recorder"))
-    found = {pk: [answer.status_code for _method, answer in answers(browser, name, {"pk": pk})] for pk in (mine, theirs)}
+    found = {
+        pk: [answer.status_code for _method, answer in answers(browser, name, {"pk": pk})] for pk in (mine, theirs)
+    }
     assert found[theirs] == [404, 404]
     assert 404 not in found[mine]
     with scoped(world.SYSTEM):
