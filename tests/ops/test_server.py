@@ -272,3 +272,15 @@ def test_a_child_that_will_not_live_is_given_up(monkeypatch, tmp_path):
     child.process.wait()
     with pytest.raises(Fault, match="7"):
         site._bring_back(child)
+
+
+def test_whoever_stands_behind_a_proxy_is_told_that_addresses_are_its_own(monkeypatch, capsys):
+    monkeypatch.setenv("QUITLEDGER_HTTPS", "1")
+    monkeypatch.delenv("QUITLEDGER_PROXIES", raising=False)
+    server._check_reach("127.0.0.1", public_demo=False)
+    said = capsys.readouterr().out
+    assert "QUITLEDGER_PROXIES" in said
+    assert "代理伺服器" in said
+    monkeypatch.setenv("QUITLEDGER_PROXIES", "0")
+    server._check_reach("127.0.0.1", public_demo=False)
+    assert capsys.readouterr().out == ""

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from http.cookies import SimpleCookie
 from threading import Barrier
@@ -20,7 +20,7 @@ from quitledger.accounts.scope import scoped
 from quitledger.portal.permissions import Access
 
 from .. import world
-from ..conftest import Database, _copy, connect_django
+from ..conftest import Database, connect_django
 from .conftest import Browser
 from .filled_forms import ALWAYS, FORMS
 from .test_url_walk import TABLE
@@ -65,8 +65,7 @@ class Arena:
         return {name: now[name] - before[name] for name in now if now[name] != before[name] and name not in but}
 
 
-def an_arena(cluster: Any) -> Iterator[Arena]:
-    database = _copy(cluster)
+def an_arena(database: Database) -> Iterator[Arena]:
     connect_django(database.app_url)
     arena = Arena(database)
     with override_settings(PASSWORD_HASHERS=QUICK), scoped(world.SYSTEM):
@@ -84,13 +83,13 @@ def quickly_hashed() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def one_by_one(template: Any) -> Iterator[Arena]:
-    yield from an_arena(template)
+def one_by_one(another: Callable[[], Database]) -> Iterator[Arena]:
+    yield from an_arena(another())
 
 
 @pytest.fixture(scope="module")
-def at_once(template: Any) -> Iterator[Arena]:
-    yield from an_arena(template)
+def at_once(another: Callable[[], Database]) -> Iterator[Arena]:
+    yield from an_arena(another())
 
 
 def given(name: str, browser: Browser) -> tuple[str, dict[str, Any]]:
