@@ -206,16 +206,15 @@ def test_what_comes_of_every_action_on_every_table_in_every_scope(committed, own
     assert unknown == {key: row[other] for key, row in found.items()}, "nobody's institution is another's"
 
 
-@pytest.mark.parametrize("scope", ["x", "0 OR true", "1,0", "9" * 30, "-", "1.5", "０"])
-def test_a_scope_that_is_no_number_shows_nothing(committed, owner, scope):
-    rows = owner.execute("SELECT relname FROM pg_class WHERE relrowsecurity")
-    for (table,) in rows.fetchall():
-        if TABLES[table].get("select", FREE) == FREE:
-            continue
-        with committed.app() as connection:
-            connection.execute("SELECT set_config('quitledger.scope', %s, true)", [scope])
-            with pytest.raises(errors.DataError):
-                connection.execute(f"SELECT FROM {table}")
+def test_a_scope_that_is_no_number_shows_nothing(committed, owner):
+    rows = owner.execute("SELECT relname FROM pg_class WHERE relrowsecurity").fetchall()
+    with committed.app() as connection:
+        for table in [table for (table,) in rows if TABLES[table].get("select", FREE) != FREE]:
+            for scope in ("x", "0 OR true", "1,0", "9" * 30, "-", "1.5", "０"):
+                connection.execute("SELECT set_config('quitledger.scope', %s, true)", [scope])
+                with pytest.raises(errors.DataError):
+                    connection.execute(f"SELECT FROM {table}")
+                connection.rollback()
 
 
 def _without_right(rights: dict[str, tuple[str, ...]], action: str) -> tuple[str, ...]:
