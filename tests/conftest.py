@@ -8,7 +8,7 @@ PostgreSQL found, all others on the first.
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -205,6 +205,12 @@ def committed(template: Cluster) -> Iterator[Database]:
     connect_django(database.app_url)
     yield database
     database.drop()
+
+
+@pytest.fixture(scope="session")
+def another(template: Cluster) -> Callable[[], Database]:
+    """Makes one more database with the world in it, for whoever drops it himself."""
+    return lambda: _copy(template)
 
 
 @pytest.fixture

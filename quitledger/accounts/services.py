@@ -189,9 +189,10 @@ def reset_password(user: User, *, form_uid: UUID, moment: datetime, by: Actor) -
     The same form sent twice resets once. Raises Refused where its code was used already, PermissionDenied.
     """
     by.require(Permission.ACCOUNT_RESET)
-    newest = OneTimeCode.objects.filter(user=user).first()
-    repeated = newest is not None and bytes(newest.code_hash) in _hashes(user, _code_of(user, form_uid))
     with transaction.atomic():
+        user = User.objects.select_for_update().get(pk=user.pk)  # sent twice at once, the second waits for the first
+        newest = OneTimeCode.objects.filter(user=user).first()
+        repeated = newest is not None and bytes(newest.code_hash) in _hashes(user, _code_of(user, form_uid))
         issued = issue_code(user, form_uid=form_uid, moment=moment, by=by)
         if not repeated:
             if user.has_usable_password():  # who never had one has nothing to be told
@@ -234,14 +235,14 @@ def end_sessions(user: User, *, by: Actor, but: str | None = None) -> int:
     return ended
 
 
-def lift_lockout(user: User, *, host: str, by: Actor) -> None:
+def lift_lockout(user: User, *, by: Actor) -> None:
     """Forget an account's failed sign-ins, of password and code, so that it can be tried again at once.
 
-    `host`: the site's name as in the request; tries are counted by it. Raises PermissionDenied.
+    Raises PermissionDenied.
     """
     by.require(Permission.ACCOUNT_UNLOCK)
     with transaction.atomic():
-        cache.delete_many(counters_of(user, host))
+        cache.delete_many(counters_of(user))
         journal.record(Permission.ACCOUNT_UNLOCK, record_type="account", uids=[user.uid])
 
 

@@ -11,6 +11,7 @@ from allauth.account.adapter import DefaultAccountAdapter
 from allauth.core.internal.ratelimit import Rate, get_cache_key, parse_rates
 from allauth.mfa.adapter import DefaultMFAAdapter
 from django.core.cache import cache
+from django.core.exceptions import ImproperlyConfigured
 from django.db import connection
 from django.http import HttpRequest
 
@@ -54,6 +55,18 @@ class AccountAdapter(DefaultAccountAdapter):
     def is_open_for_signup(self, request: HttpRequest) -> bool:
         return False
 
+    def get_client_ip(self, request: HttpRequest) -> str:
+        """Where a request came from. What passed fewer proxies than there are (QUITLEDGER_PROXIES) came from its sender."""
+        try:
+            address: str = super().get_client_ip(request)
+        except ImproperlyConfigured:
+            address = request.META["REMOTE_ADDR"]
+        return address
+
+    def _get_login_attempts_cache_key(self, request: HttpRequest, **credentials: Any) -> str:
+        # allauth's own names the host as well, which whoever asks may write with any port.
+        return tries_key(credentials.get("username", ""))
+
 
 class SecondFactorAdapter(DefaultMFAAdapter):
     """Keeps the secrets of authenticator apps and recovery codes encrypted, as identity numbers are."""
@@ -72,20 +85,21 @@ class SecondFactorAdapter(DefaultMFAAdapter):
 CODE_TRIES = "one_time_code"  # the action, in ACCOUNT_RATE_LIMITS, under which tries of one-time codes are counted
 
 
-def code_tries_key(username: str) -> str:
-    """By what the tries of an account's one-time code are counted."""
-    return username.strip().lower()
+def tries_key(username: str) -> str:
+    """By what the tries of an account are counted, however its name is written; a name that is nobody's by itself."""
+    account = User.objects.filter(username__iexact=username.strip()).values_list("pk", flat=True).first()
+    return f"account:{account}" if account else f"name:{username.strip().lower()}"
 
 
-def counters_of(user: User, host: str) -> dict[str, Rate]:
+def counters_of(user: User) -> dict[str, Rate]:
     """Where the failed tries of one account are counted, and how many are too many: password, second factor, code.
 
-    `host`: the site's name in the request. (The keys are those of allauth's AccountAdapter and its mfa flows.)
+    (The key of second factors is that of allauth's mfa flows.)
     """
     counted = [
-        ("login_failed", f"{host}:{user.username.lower()}"),
+        ("login_failed", f"account:{user.pk}"),
         ("login_failed", f"mfa-auth-user-{user.pk}"),
-        (CODE_TRIES, code_tries_key(user.username)),
+        (CODE_TRIES, f"account:{user.pk}"),
     ]
     return {
         get_cache_key(None, app="allauth.account", action=action, rate=rate, key=key): rate
@@ -95,9 +109,9 @@ def counters_of(user: User, host: str) -> dict[str, Rate]:
     }
 
 
-def is_slowed_down(user: User, host: str) -> bool:
+def is_slowed_down(user: User) -> bool:
     """Whether so many tries of an account failed that it has to wait."""
-    counters, now = counters_of(user, host), time.time()
+    counters, now = counters_of(user), time.time()
     return any(
         sum(at > now - counters[counter].duration for at in tries) >= counters[counter].amount
         for counter, tries in cache.get_many(list(counters)).items()

@@ -150,8 +150,11 @@ def end_membership(membership: Membership, *, ends_on: date | None, moment: date
         problems = rules.check_end(place, ends_on=ends_on, by_desk=_is_desk(by))
         if problems:
             raise Refused(problems)
+        ended = ends_on is not None and ends_on <= today
+        if membership.ends_on == ends_on and (membership.closed_at is not None) == ended:
+            return  # the same form, sent before
         membership.ends_on = ends_on
-        membership.closed_at = moment if ends_on is not None and ends_on <= today else None
+        membership.closed_at = moment if ended else None
         membership.save(update_fields=["ends_on", "closed_at"])
         if membership.closed_at is not None:
             accounts.end_sessions(membership.user, by=by)
@@ -162,10 +165,14 @@ def end_membership(membership: Membership, *, ends_on: date | None, moment: date
 
 
 def confirm_membership(membership: Membership, *, moment: datetime, by: Actor) -> None:
-    """Say that an account that was not used for long is still needed. Raises PermissionDenied."""
+    """Say that an account that was not used for long is still needed; said once a day. Raises PermissionDenied."""
     by.require(Permission.ACCOUNT_CONFIRM)
     _require_scope(membership.institution, by)
+    today = moment.astimezone(TAIPEI).date()
     with transaction.atomic():
+        _locked(membership, today, by)
+        if membership.confirmed_at is not None and membership.confirmed_at.astimezone(TAIPEI).date() == today:
+            return
         membership.confirmed_at = moment
         membership.save(update_fields=["confirmed_at"])
         journal.record(
@@ -187,11 +194,11 @@ def reset_second_factor(membership: Membership, *, moment: datetime, by: Actor) 
     return accounts.reset_second_factor(membership.user, moment=moment, by=by)
 
 
-def lift_lockout(membership: Membership, *, host: str, by: Actor) -> None:
+def lift_lockout(membership: Membership, *, by: Actor) -> None:
     """Let an account whose sign-ins failed too often try again at once. Raises PermissionDenied."""
     by.require(Permission.ACCOUNT_UNLOCK)
     _require_scope(membership.institution, by)
-    accounts.lift_lockout(membership.user, host=host, by=by)
+    accounts.lift_lockout(membership.user, by=by)
 
 
 # --- What the rules need to know -------------------------------------------------------------------------------------

@@ -266,12 +266,18 @@ def _written(new: Row, known: Row | None, values: Mapping[str, Any]) -> Recorded
 
 
 def _brought_up(known: models.Model, values: Mapping[str, Any]) -> Recorded:
-    changed = [name for name, value in values.items() if getattr(known, name) != value]
+    if _differing(known, values):  # read once more, locked: the same form sent twice at once changes it once
+        known = type(known)._base_manager.select_for_update().get(pk=known.pk)
+    changed = _differing(known, values)
     for name in changed:
         setattr(known, name, values[name])
     if changed:
         known.save(update_fields=changed)
     return Recorded(known, CHANGED if changed else SAME)
+
+
+def _differing(known: models.Model, values: Mapping[str, Any]) -> list[str]:
+    return [name for name, value in values.items() if getattr(known, name) != value]
 
 
 def _in_all(recorded: Recorded, did: list[str]) -> Recorded:

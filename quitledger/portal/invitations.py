@@ -16,7 +16,7 @@ from django.views.decorators.http import require_http_methods
 
 from quitledger.accounts.models import Notice, User
 from quitledger.accounts.services import accept_code, see_notices
-from quitledger.accounts.sign_in import CODE_TRIES, code_tries_key
+from quitledger.accounts.sign_in import CODE_TRIES, tries_key
 from quitledger.policy.problem import Refused
 
 from .forms import Form, PlainTextField, add_problems, shown
@@ -68,7 +68,7 @@ def account_accept(request: Request) -> HttpResponse:
     status = 200
     if request.method == "POST" and form.is_valid():
         data = form.cleaned_data
-        if not ratelimit.consume(request, action=CODE_TRIES, key=code_tries_key(data["username"])):
+        if not ratelimit.consume(request, action=CODE_TRIES, key=tries_key(data["username"])):
             words = _("嘗試的次數太多，請等 %(minutes)s 分鐘再試。帳號沒有被鎖定。") % {
                 "minutes": minutes(longest_wait())
             }

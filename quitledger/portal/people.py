@@ -183,7 +183,7 @@ def person_show(request: Request, uid: UUID) -> HttpResponse:
         "person": person,
         "refused": rules.check_reset(place, by_desk=desk.actor.institution_id is None),
         "drafts": drafts_left(membership.institution_id).get(membership.user_id, 0),
-        "slow": is_slowed_down(membership.user, request.get_host()),
+        "slow": is_slowed_down(membership.user),
     }
     return render(request, "people/show.html", context)
 
@@ -383,7 +383,7 @@ def _pass_on(request: Request, membership: Membership, colleague_uid: UUID) -> N
 def person_unlock(request: Request, uid: UUID) -> HttpResponse:
     """Let somebody who mistyped too often try again at once."""
     person = _person_or_404(request, uid)
-    lift_lockout(person.membership, host=request.get_host(), by=request.desk.actor)
+    lift_lockout(person.membership, by=request.desk.actor)
     messages.success(request, _("%(name)s 現在可以再試著登入。") % {"name": person.membership.user.display_name})
     return redirect("person_show", uid)
 

@@ -16,9 +16,10 @@ from typing import Any
 from allauth.account import app_settings as sign_in_settings
 from allauth.core.internal.ratelimit import parse_rates
 from allauth.mfa import app_settings as second_factor_settings
+from django.contrib.sessions.exceptions import SessionInterrupted
 from django.db import DatabaseError, IntegrityError, transaction
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
+from django.shortcuts import redirect, render
 from django.template.loader import get_template
 
 from .kept_forms import keep, owner_of, pairs_of
@@ -28,7 +29,13 @@ log = logging.getLogger("quitledger.security")
 
 
 def bad_request(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
-    """400: the browser sent something no page of ours sends."""
+    """400: the browser sent something no page of ours sends.
+
+    Where another form, sent at the same moment, changed or ended the session (a second click on 登入), what was asked was
+    done, but its answer belongs to a session that is no more: on to the first page, or to the sign-in.
+    """
+    if isinstance(exception, SessionInterrupted):
+        return redirect("home")
     return _refusal(request, HTTPStatus.BAD_REQUEST, "400.html")
 
 

@@ -16,11 +16,13 @@ from typing import Any
 from allauth.account import forms as account_forms
 from allauth.account.adapter import get_adapter
 from allauth.account.internal.flows.reauthentication import raise_if_reauthentication_required, suspend_request
+from allauth.core import context
 from allauth.core.exceptions import ReauthenticationRequired
 from allauth.mfa.base import forms as code_forms
 from allauth.mfa.recovery_codes import forms as recovery_forms
 from allauth.mfa.totp import forms as totp_forms
 from allauth.mfa.webauthn import forms as passkey_forms
+from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.password_validation import get_default_password_validators
 from django.core.exceptions import ValidationError
@@ -32,7 +34,10 @@ from django.utils.functional import lazy
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_http_methods, require_safe
+from fido2.utils import websafe_decode
+from fido2.webauthn import AuthenticatorData, CollectedClientData
 
+from quitledger.accounts.models import User
 from quitledger.accounts.services import end_sessions
 from quitledger.accounts.sessions import sign_ins_of
 
@@ -109,6 +114,11 @@ class ChangePasswordForm(_OurWords, account_forms.ChangePasswordForm):
     }
     hints = {"password1": password_hint}
 
+    def clean_oldpassword(self) -> Any:
+        # Read once more, locked: of two forms sent at once with the same old password, the second has the wrong one.
+        self.user.password = User.objects.select_for_update().values_list("password", flat=True).get(pk=self.user.pk)
+        return super().clean_oldpassword()
+
     def save(self) -> None:
         # Only this column: the application role may write no other of an account.
         self.user.set_password(self.cleaned_data["password1"])
@@ -149,17 +159,32 @@ class _Passkey(_OurWords):
     def clean(self) -> Any:
         try:
             return super().clean()  # type: ignore[misc]
+        except ValidationError as error:
+            raise self._unreadable() if error.code == "incorrect_code" else error from None
         except (TypeError, ValueError, KeyError, AttributeError):
             raise self._unreadable() from None
 
     def clean_credential(self) -> Any:
         try:
+            self.check_sent(self.cleaned_data["credential"]["response"])  # type: ignore[attr-defined]
             checked = getattr(super(), "clean_credential", None)
             return checked() if checked else self.cleaned_data["credential"]  # type: ignore[attr-defined]
         except ValidationError as error:
             raise self._unreadable() if error.code == "incorrect_code" else error from None
         except (TypeError, ValueError, KeyError, AttributeError):
             raise self._unreadable() from None
+
+    def check_sent(self, response: dict[str, Any]) -> None:
+        """Raise ValidationError unless a page of this very origin asked for it, in no frame of another's.
+
+        allauth asks for the name of the site alone, and over http for nothing: a page at another port, or of a host
+        below ours, would do.
+        """
+        request = context.request
+        ours = {f"{request.scheme}://{request.get_host()}", *settings.CSRF_TRUSTED_ORIGINS}
+        said = CollectedClientData(websafe_decode(response["clientDataJSON"]))
+        if said.origin not in ours or said.cross_origin:
+            raise self._unreadable()
 
     @staticmethod
     def _unreadable() -> ValidationError:
@@ -168,6 +193,15 @@ class _Passkey(_OurWords):
 
 class PasskeySignInForm(_Passkey, passkey_forms.LoginWebAuthnForm):
     """Sign-in with a passkey alone."""
+
+    def check_sent(self, response: dict[str, Any]) -> None:
+        """Also: the device asked who holds it. A key that lay about, good as a second step, is not enough.
+
+        (allauth asks for what the page demanded, which may have been that of the second step.)
+        """
+        super().check_sent(response)
+        if not AuthenticatorData(websafe_decode(response["authenticatorData"])).is_user_verified():
+            raise self._unreadable()
 
 
 class PasskeyStepForm(_Passkey, passkey_forms.AuthenticateWebAuthnForm):

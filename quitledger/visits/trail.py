@@ -16,6 +16,7 @@ from quitledger.policy import TAIPEI
 from quitledger.policy.sentences import Sentence, Words
 
 from .models import Visit
+from .rules import month_of
 
 SEEN, WRITTEN, ACCOUNTS, OTHER = "seen", "written", "accounts", "other"
 KINDS = {
@@ -133,6 +134,19 @@ def uids_of(case: Case, *, by: Actor) -> tuple[UUID, ...]:
     with connection.cursor() as cursor:
         cursor.execute(_OF_PERSON, {"person": case.person_id})
         return tuple(uid for (uid,) in cursor.fetchall())
+
+
+def uids_of_month(month: date, institution_code: str = "", *, by: Actor) -> tuple[UUID, ...]:
+    """The visits of a service month (its first day), as far as the actor may see them; at the desk of one institution.
+
+    Raises PermissionDenied.
+    """
+    by.require(Permission.AUDIT_READ)
+    visits = Visit.objects.filter(visit_on__gte=month, visit_on__lt=month_of(month + timedelta(days=31)))
+    if institution_code:
+        coded = InstitutionDetails.objects.filter(code=institution_code)
+        visits = visits.filter(institution_id__in=coded.values("institution_id"))
+    return tuple(visits.values_list("uid", flat=True))
 
 
 # Row-level security leaves an institution its own cases, intakes and visits.

@@ -191,7 +191,7 @@ def test_every_table_has_its_entry(owner):
 
 def test_what_comes_of_every_action_on_every_table_in_every_scope(committed, owner, clinic):
     scopes = {"own": clinic["clinic"], "other": clinic["pharmacy"], "none": None, "agency": 0, "nobody": -1}
-    expected, found = {}, {}
+    expected, found, unknown = {}, {}, {}
     with committed.app() as application:
         for name, entry in every_table(owner):
             statements = _statements(owner, name, clinic)
@@ -200,7 +200,21 @@ def test_what_comes_of_every_action_on_every_table_in_every_scope(committed, own
                 found[name, action] = tuple(
                     _outcome(application, statements[action], scopes[scope], clinic["supervisor"]) for scope in SCOPES
                 )
+                unknown[name, action] = _outcome(application, statements[action], 999_999, clinic["supervisor"])
     assert {key: found[key] for key in found if found[key] != expected[key]} == {}, "as found; see TABLES"
+    other = SCOPES.index("other")
+    assert unknown == {key: row[other] for key, row in found.items()}, "nobody's institution is another's"
+
+
+def test_a_scope_that_is_no_number_shows_nothing(committed, owner):
+    rows = owner.execute("SELECT relname FROM pg_class WHERE relrowsecurity").fetchall()
+    with committed.app() as connection:
+        for table in [table for (table,) in rows if TABLES[table].get("select", FREE) != FREE]:
+            for scope in ("x", "0 OR true", "1,0", "9" * 30, "-", "1.5", "０"):
+                connection.execute("SELECT set_config('quitledger.scope', %s, true)", [scope])
+                with pytest.raises(errors.DataError):
+                    connection.execute(f"SELECT FROM {table}")
+                connection.rollback()
 
 
 def _without_right(rights: dict[str, tuple[str, ...]], action: str) -> tuple[str, ...]:

@@ -391,7 +391,7 @@ DEEDS: dict[str, Callable[[Membership, Actor], Any]] = {
     "confirm": lambda one, by: confirm_membership(one, moment=NOW, by=by),
     "password": lambda one, by: reset_password(one, form_uid=uuid4(), moment=NOW, by=by),
     "second factor": lambda one, by: reset_second_factor(one, moment=NOW, by=by),
-    "unlock": lambda one, by: lift_lockout(one, host="testserver", by=by),
+    "unlock": lambda one, by: lift_lockout(one, by=by),
 }  # fmt: skip
 
 

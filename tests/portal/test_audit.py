@@ -101,6 +101,70 @@ def test_looking_at_the_trail_leaves_one_of_its_own(browse):
     assert CASE in uids
 
 
+def test_a_month_is_followed_by_the_visits_of_that_month(browse):
+    recorder, supervisor = browse("recorder"), browse("supervisor")
+    ours, before = uuid4(), uuid4()
+    recorder.send(visit_page("示範乙"), visit_fields(ours, visit_on="114/4/1"))
+    recorder.send(visit_page("示範甲"), visit_fields(before, visit_on="114/3/31", services="counselling"))
+    browse("colleague").get(f"/visits/{before}")
+    browse("colleague").get(f"/cases/{OTHER}")
+    march = supervisor.get("/audit?month=114/3").content.decode()
+    assert "只看就醫月份：" in march
+    assert "114 年 3 月" in march
+    table = march.split("<tbody")[1]
+    assert "查看就醫資料" in table
+    assert "示範甲 114/03/31" in table
+    assert "示範乙" not in table
+    assert "示範乙 114/04/01" in supervisor.get("/audit?month=2025-04").content.decode().split("<tbody")[1]
+    assert "這段期間沒有稽核紀錄" in supervisor.get("/audit?month=113/1").content.decode()
+    assert supervisor.get("/audit?month=114/13").status_code == 422
+    assert "這段期間沒有稽核紀錄" in browse("stranger_supervisor").get("/audit?month=114/3").content.decode()
+
+
+def test_the_desk_follows_the_month_of_one_institution(browse):
+    visit = uuid4()
+    browse("recorder").send(visit_page(), visit_fields(visit))
+    desk = browse("desk_officer")
+    page = desk.get("/audit?month=114/4")
+    assert page.status_code == 422
+    assert "請填機構代碼" in page.content.decode()
+    assert "示範甲 114/04/01" in desk.get(f"/audit?month=114/4&institution={world.CLINIC}").content.decode()
+    theirs = desk.get(f"/audit?month=114/4&institution={world.PHARMACY}").content.decode()
+    assert "這段期間沒有稽核紀錄" in theirs
+    desk.get(f"/visits/{visit}")
+    who = desk.get(f"/audit?month=114/4&institution={world.CLINIC}").content.decode().split("<tbody")[1]
+    assert "示範窗口" in who, "also what the desk itself looked at"
+
+
+def test_what_is_long_is_paged_and_no_page_is_missing(browse, monkeypatch):
+    monkeypatch.setattr("quitledger.portal.audit.PAGE_ROWS", 2)
+    for _ in range(3):
+        browse("colleague").get(f"/cases/{CASE}")
+    supervisor = browse("supervisor")
+    asked = f"/audit?case={CASE}&kind=seen&first=114/4/1"
+    page = supervisor.get(asked).content.decode()
+    assert "查得 3 筆，第 1–2 筆" in page
+    last = supervisor.get(f"{asked}&page=2").content.decode()
+    assert "查得 4 筆，第 3–4 筆" in last, "the look at the first page is one more"
+    for nonsense in ("0", "-1", "99", "x", "²"):
+        assert supervisor.get(f"{asked}&page={nonsense}").status_code == 200
+
+
+def test_the_trail_is_taken_away_as_json(browse):
+    browse("colleague").get(f"/cases/{CASE}")
+    supervisor = browse("supervisor")
+    assert f'href="/audit.json?case={CASE}"' in supervisor.get(f"/audit?case={CASE}").content.decode()
+    answer = supervisor.get(f"/audit.json?case={CASE}&kind=seen")
+    assert (answer["Content-Type"], answer["Cache-Control"]) == ("application/json", "no-store")
+    found = answer.json()
+    assert found["made_up"] is True
+    entry = next(entry for entry in found["entries"] if entry["action"] == "case.read")
+    assert (entry["account"], entry["what"]) == ("示範丑", "查看個案")
+    assert {"uid": str(CASE), "name": "示範甲"} in entry["named"]
+    assert browse("recorder").get(f"/audit.json?case={CASE}").status_code == 403
+    assert browse("stranger_supervisor").get(f"/audit.json?case={CASE}").status_code == 404
+
+
 @pytest.mark.parametrize("file_format", ["csv", "ods"])
 def test_the_trail_is_taken_away_as_a_file(browse, file_format):
     browse("colleague").get(f"/cases/{CASE}")

@@ -6,15 +6,19 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from allauth.mfa.models import Authenticator
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
+from quitledger.accounts.models import User
 from quitledger.accounts.permissions import Permission
 from quitledger.accounts.scope import scoped
+from quitledger.policy.identity import make_up
 from quitledger.portal.permissions import Access
 from quitledger.portal.transactions import SESSION_INSTITUTION
 
 from .. import world
-from .conftest import Browser, visit_fields, visit_page
+from .conftest import Browser, staff_uids, visit_fields, visit_page
+from .passkey_device import a_passkey, just_signed_in
 
 CASE = {"uid": world.uid(f"case 示範甲 {world.CLINIC}")}
 VISIT = {"uid": world.uid("visit of the walk")}
@@ -126,6 +130,14 @@ TABLE: dict[str, tuple[Access | Permission, dict[str, Any], set[int], set[int]]]
     "mfa_edit_webauthn": (Access.SIGNED_IN, PASSKEY, {302}, {302}),
     "mfa_remove_webauthn": (Access.SIGNED_IN, PASSKEY, {302}, {302}),
 }
+# What an argument of an address names: a thing of an institution, of one account, of the desk, or of nobody.
+WHOSE = {"uid": "institution", "pk": "account", "register": "desk", "name": "nobody", "file_format": "nobody"}
+# The things of the table at the clinic, and their like at the pharmacy.
+ELSEWHERE = {
+    CASE["uid"]: world.uid(f"case 示範甲 {world.PHARMACY}"),
+    VISIT["uid"]: world.uid("visit of the walk elsewhere"),
+    PERSON["uid"]: world.uid(f"place of stranger {world.PHARMACY}"),
+}
 NOBODY = {"account_login": [{200}, {422}], "account_logout": [{302}, {302}]}  # what differs for nobody signed in
 
 
@@ -148,8 +160,10 @@ def answers(browser: Browser, name: str, arguments: dict[str, Any]) -> list[tupl
 
 @pytest.fixture
 def visit(browse: Any) -> None:
-    """The visit of the walk, at the clinic."""
+    """The visits of the walk, at the clinic and at the pharmacy."""
     assert browse("recorder").send(visit_page(), visit_fields(VISIT["uid"])).status_code == 302
+    theirs = visit_fields(ELSEWHERE[VISIT["uid"]], staff=("示範卯", "示範卯"))
+    assert browse("stranger").send(visit_page("示範戊", world.PHARMACY), theirs).status_code == 302
 
 
 def test_every_address_stands_in_the_table_with_what_its_view_says_it_needs() -> None:
@@ -174,22 +188,89 @@ def test_nobody_signed_in_is_led_to_the_sign_in_or_told_that_nothing_was_kept(vi
     assert wrong == []
 
 
-@pytest.mark.parametrize("username", sorted(EVERYBODY))
+def test_of_every_argument_of_an_address_is_said_whose_it_is() -> None:
+    arguments = {argument for pattern in patterns() for argument in pattern.pattern.converters}
+    assert arguments == set(WHOSE)
+    assert {arguments["uid"] for _needs, arguments, *_ in TABLE.values() if "uid" in arguments} == set(ELSEWHERE)
+
+
+@pytest.mark.parametrize("whose", [world.CLINIC, world.PHARMACY], ids=["clinic", "pharmacy"])
+@pytest.mark.parametrize("username", sorted(EVERYBODY | {"both"}))
 def test_whoever_is_signed_in_sees_what_the_table_says_and_nothing_of_others(
-    username: str, visit: None, browse: Any
+    username: str, whose: str, visit: None, browse: Any
 ) -> None:
     browser, wrong = browse(username), []
-    for name, (needs, arguments, *allowed) in TABLE.items():
+    at = None if username in DESK else world.PHARMACY if username in STRANGER else world.CLINIC
+    role = "recorder" if username == "both" else username
+    for name, (needs, ours, *allowed) in TABLE.items():
+        if whose == world.PHARMACY and "uid" not in ours:
+            continue  # of no institution: asked once
+        arguments = {"uid": ELSEWHERE[ours["uid"]]} if whose == world.PHARMACY else ours
         for (method, answer), fine in zip(answers(browser, name, arguments), allowed, strict=True):
-            if username not in MAY[needs]:
+            if role not in MAY[needs]:
                 expected = {403}
-            elif username in STRANGER and "uid" in arguments and fine != {405}:
+            elif "uid" in arguments and at not in (None, whose) and fine != {405}:
                 expected = {404}
             else:
                 expected = fine
             if answer.status_code not in expected:
                 wrong.append((name, method, answer.status_code))
     assert wrong == []
+
+
+@pytest.mark.parametrize("name", [name for name, (_needs, arguments, *_) in TABLE.items() if arguments == PASSKEY])
+def test_the_passkeys_of_another_account_are_not_there(name: str, browse: Any) -> None:
+    _device, mine = a_passkey("recorder")
+    _device, theirs = a_passkey("colleague")
+    browser = just_signed_in(browse("recorder"))
+    found = {
+        pk: [answer.status_code for _method, answer in answers(browser, name, {"pk": pk})] for pk in (mine, theirs)
+    }
+    assert found[theirs] == [404, 404]
+    assert 404 not in found[mine]
+    with scoped(world.SYSTEM):
+        assert Authenticator.objects.filter(pk=theirs, data__name="裝置").exists()
+
+
+def foreign() -> list[tuple[str, str, dict[str, Any], set[int]]]:
+    """Forms of the clinic that name what is another's: who sends it, where, the fields, the answers that are right."""
+    theirs, account = staff_uids("示範卯")[0], User.objects.get(username="stranger").uid
+    case, place_there = ELSEWHERE[CASE["uid"]], ELSEWHERE[PERSON["uid"]]
+    person, colleague = (reverse(name, kwargs=PERSON) for name in ("person_change", "person_drafts"))
+    return [
+        ("recorder", visit_page(), visit_fields(uuid4(), medication_staff=theirs), {422}),
+        ("recorder", visit_page(), visit_fields(uuid4(), counselling_staff=theirs), {422}),
+        ("recorder", "/cases/find", {"q": make_up(5)}, {200}),
+        ("recorder", "/cases/find", {"q": "示範戊"}, {200}),
+        ("recorder", "/visits", {"who": "示範戊"}, {422}),
+        ("recorder", f"/visits?case={case}", {}, {200}),
+        ("recorder", f"/visits?staff={theirs}", {}, {200}),
+        ("recorder", f"/visits?institution={world.PHARMACY}", {}, {200}),
+        ("recorder", f"/visits.json?case={case}&institution={world.PHARMACY}", {}, {200}),
+        ("recorder", f"/visits.csv?staff={theirs}", {}, {200}),
+        ("supervisor", person, {"display_name": "示範丑", "role": "recorder", "staff": theirs}, {422}),
+        ("supervisor", colleague, {"drafts_to": place_there}, {422}),
+        ("supervisor", f"/audit?account={account}", {}, {200}),
+        ("supervisor", f"/audit?institution={world.PHARMACY}", {}, {200}),
+        ("supervisor", f"/audit.csv?account={account}&institution={world.PHARMACY}", {}, {200}),
+        ("supervisor", f"/people?q={world.PHARMACY}", {}, {200}),
+        ("supervisor", "/people?q=示範卯", {}, {200}),
+    ]  # fmt: skip
+
+
+def test_naming_what_is_anothers_in_a_form_or_after_the_address_shows_and_changes_nothing_of_it(
+    visit: None, browse: Any
+) -> None:
+    browse("stranger").get(reverse("case_show", kwargs={"uid": ELSEWHERE[CASE["uid"]]}))
+    secrets = {"示範戊", "示範卯</", "示範藥局", *map(str, ELSEWHERE.values())}
+    for username, url, fields, right in foreign():
+        browser = browse(username)
+        with browser.undone():
+            answer = browser.send(url, fields) if fields else browser.get(url)
+        sent = url + str(fields)
+        assert answer.status_code in right, (url, answer.status_code)
+        shown = answer.content.decode().partition("<main")[2] if "html" in answer["Content-Type"] else answer.text
+        assert [secret for secret in secrets if secret in shown and secret not in sent] == [], url
 
 
 def test_what_others_have_is_answered_like_what_nobody_has(visit: None, browse: Any) -> None:
