@@ -6,11 +6,9 @@ import os
 import shutil
 import signal
 import socket
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import psycopg
@@ -20,7 +18,8 @@ from quitledger.ops import server
 from quitledger.ops.faults import Fault
 from quitledger.ops.postgres import Cluster
 
-from .commands import PATIENCE, assert_told, eventually, quitledger
+from .commands import assert_told, eventually, quitledger
+from .runs import Run, environment, free_port, is_alive
 
 
 @pytest.fixture(scope="module")
@@ -32,71 +31,6 @@ def data() -> Iterator[Path]:
     if (top / "data" / "postgres.json").exists():
         Cluster(top / "data").remove()
     shutil.rmtree(top)
-
-
-def environment(data: Path) -> dict[str, str]:
-    """Ours, with an embedded database in `data` instead of the test's."""
-    return {"QUITLEDGER_DATA": str(data), "DATABASE_URL": "", "DATABASE_OWNER_URL": "", "QUITLEDGER_KEYS_FILE": ""}
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-class Run:
-    """A `quitledger run` and what it said."""
-
-    def __init__(self, data: Path, port: int, *words: str) -> None:
-        self.data, self.port, self.log = data, port, data.parent / f"run-{port}.log"
-        self.begin = len(self.log.read_text()) if self.log.exists() else 0
-        with self.log.open("a") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "quitledger.ops.command", "run", "--port", str(port), "--workers", "1", *words],
-                env=os.environ | environment(data), stdout=log, stderr=log, stdin=subprocess.DEVNULL,
-            )  # fmt: skip
-
-    def answers(self) -> bool:
-        with suppress(OSError, http.client.HTTPException):
-            connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
-            connection.request("GET", "/healthz")
-            return connection.getresponse().status == 200
-        return False
-
-    def said(self) -> str:
-        return self.log.read_text()[self.begin :]
-
-    def serves(self) -> bool:
-        """It answers, and it is this one that does."""
-        return "Ctrl-C" in self.said() and self.answers()
-
-    def children(self) -> dict[str, int]:
-        """The processes below this one: "web", "worker", "keep" (checkpoints) and the web server's own "web-worker", by id."""
-        listing = subprocess.run(
-            ["ps", "-A", "-ww", "-o", "pid=,ppid=,args="], capture_output=True, text=True, check=True
-        )
-        rows = [line.split(None, 2) for line in listing.stdout.splitlines()]
-        found = {}
-        for pid, parent, command in rows:
-            if int(parent) == self.process.pid and "quitledger.ops" in command:
-                found["web" if "ops.web" in command else command.split()[-1]] = int(pid)
-        for pid, parent, _ in rows:
-            if int(parent) == found.get("web"):
-                found["web-worker"] = int(pid)
-        return found
-
-    def stop(self) -> int:
-        self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(PATIENCE)
-
-
-def is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
 
 
 @pytest.fixture
