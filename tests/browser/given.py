@@ -68,9 +68,7 @@ def somebody(
 ) -> Case:  # fmt: skip
     """As a_person, in a transaction of the owner that is open already."""
     by = _at(institution_code)
-    entry = Registration(
-        uuid4(), "national_id", make_up(serial), "", birth_on, sex, name, chart_no or f"T-{serial:04}"
-    )
+    entry = Registration(uuid4(), "national_id", make_up(serial), "", birth_on, sex, name, chart_no or f"T-{serial:04}")
     case = register_case(entry, today=world.TODAY - timedelta(days=60), made_up_allowed=True, by=by)
     case = Case.objects.select_related("person").get(pk=case.pk)
     if ftnd:

@@ -63,7 +63,9 @@ class Run:
         for pid, command in processes_below(self.process.pid):
             if "quitledger.ops" in command:
                 found["web" if "ops.web" in command else command.split()[-1]] = pid
-        return found | {"web-worker": pid for pid in self.web_workers(found.get("web"))}
+        for pid in self.web_workers(found.get("web")):
+            found["web-worker"] = pid
+        return found
 
     @staticmethod
     def web_workers(web: int | None) -> list[int]:

@@ -85,7 +85,9 @@ class Told:
 class Clerk:
     """Works on the visits of people of his own, one after the other, until told to stop."""
 
-    def __init__(self, name: str, browser: Browser, cases: Iterable[UUID], days: Iterable[date], staff: Form, seed: int) -> None:
+    def __init__(
+        self, name: str, browser: Browser, cases: Iterable[UUID], days: Iterable[date], staff: Form, seed: int
+    ) -> None:
         self.name, self.browser, self.staff, self.rng = name, browser, staff, Random(seed)
         days = list(days)
         # The places for a visit: person, day, and the visit that is there.
@@ -103,7 +105,7 @@ class Clerk:
             while not self.ended.is_set() and self.places and not self.fault:
                 self._write(self.rng.choice(self.places))
                 time.sleep(PAUSE)
-        except Exception as error:  # noqa: BLE001 - told at the end, by whoever waits for this thread
+        except Exception as error:
             self.fault = repr(error)
 
     def _write(self, place: tuple[UUID, date]) -> None:

@@ -8,7 +8,6 @@ import json
 import os
 import shutil
 import signal
-import sys
 import tempfile
 import time
 from collections import Counter, defaultdict
@@ -112,7 +111,9 @@ class Storm:
         first = Browser(self.port)
         first.sign_in("recorder")
         self.clerks = [
-            Clerk(f"{seed}-{number}", Browser(self.port, first.cookies), cases[number::CLERKS], DAYS, staff, seed + number)
+            Clerk(
+                f"{seed}-{number}", Browser(self.port, first.cookies), cases[number::CLERKS], DAYS, staff, seed + number
+            )
             for number in range(CLERKS)
         ]
         cluster = Cluster(data)  # not started by us: that is for `run` to do
@@ -208,7 +209,9 @@ class Storm:
             while left := dict(owner.execute(jobs).fetchall()):
                 assert time.monotonic() < begin + PATIENCE, f"{left} {self.run.said()}"
                 time.sleep(0.2)
-            assert not owner.execute("SELECT session_key FROM accounts_session WHERE session_key LIKE 'storm-%'").fetchall()
+            assert not owner.execute(
+                "SELECT session_key FROM accounts_session WHERE session_key LIKE 'storm-%'"
+            ).fetchall()
         self.summary.seconds["jobs"] = round(time.monotonic() - begin, 1)
 
     def prove(self) -> list[str]:
