@@ -153,7 +153,7 @@ class Storm:
             found[:] = processes(self.run, self.rng)
             return bool(found)
 
-        eventually(there, self.run.said)
+        eventually(there, self._situation)
         self.seen |= {*found, *self.run.children().values()}
         for pid in found:
             try:
@@ -179,12 +179,18 @@ class Storm:
 
         deadline = time.monotonic() + PATIENCE
         while not calm():
-            assert time.monotonic() < deadline, self.run.said()
+            assert time.monotonic() < deadline, self._situation()
             time.sleep(0.01)
 
     def _is_well(self) -> None:
-        assert self.run.process.poll() is None, f"run ended by itself: {self.run.said()}"
+        assert self.run.process.poll() is None, f"run ended by itself: {self._situation()}"
         assert not (faults := [clerk.fault for clerk in self.clerks if clerk.fault]), faults
+
+    def _situation(self) -> str:
+        """What the site and its database said last, and which processes there are."""
+        processes = [processes_below(self.run.process.pid), *map(processes_below, _postmaster(self.run))]
+        said = [self.run.said(), (self.data / "postgres.log").read_text(errors="replace")]
+        return "\n".join([str(self.summary), *map(str, processes), *(text[-3000:] for text in said)])
 
     def _serve(self) -> Run:
         return Run(self.data, self.port, "--workers", str(WEB_WORKERS))
@@ -207,7 +213,7 @@ class Storm:
         with psycopg.connect(Cluster(self.data).ensure_database().owner_url, autocommit=True) as owner:
             jobs = "SELECT status::text, count(*) FROM procrastinate_jobs GROUP BY 1"
             while left := dict(owner.execute(jobs).fetchall()):
-                assert time.monotonic() < begin + PATIENCE, f"{left} {self.run.said()}"
+                assert time.monotonic() < begin + PATIENCE, f"{left} {self._situation()}"
                 time.sleep(0.2)
             assert not owner.execute(
                 "SELECT session_key FROM accounts_session WHERE session_key LIKE 'storm-%'"
