@@ -37,7 +37,7 @@ GRACE = 15.0  # seconds a child has to end
 QUICK = 10.0  # a child that lived shorter than this many seconds died quickly
 MOST_QUICK_DEATHS = 5  # in a row; then a site that has never answered gives up
 LONGEST_PAUSE = 5.0  # seconds before something that keeps ending is started again
-ORPHANS_LEAVE = 8.0  # seconds until the children of a killed `run` have gone, orphans.py
+ORPHANS_LEAVE = 15.0  # seconds until the children of a killed `run`, and theirs after them, have gone (orphans.py)
 
 
 class Stopped(BaseException):
