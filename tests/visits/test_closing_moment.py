@@ -89,26 +89,30 @@ def writers(committed: Any, owner: psycopg.Connection, closed: Event) -> list[Wr
     with acting(committed, at.institution) as connection_:
         open_month(connection_, at.institution, DAYS[0])
     sleepers, others = [], []
-    for number in range(SLEEPERS + WRITERS // len(DAYS) + 1):
-        way, case = ("service", "sql")[number % 2], _somebody(7000 + number)
+    for number, case in enumerate(_people(SLEEPERS + WRITERS // len(DAYS) + 1)):
+        way = ("service", "sql")[number % 2]
         its = Keys(case.pk, case.person_id, at.institution, at.account, at.staff)
         if number < SLEEPERS:
             sleepers.append(Writer(way, case.uid, its, DAYS[0], partial(closed.wait, 60), sleeps=True))
             continue
-        pauses = [rng.choice([0, 0, 0, rng.uniform(0, 0.3)]) for _ in DAYS]
-        others += [
-            Writer(way, case.uid, its, day, partial(time.sleep, pause)) for day, pause in zip(DAYS, pauses, strict=True)
-        ]
+        for day in DAYS:
+            pause = rng.choice([0, 0, 0, rng.uniform(0, 0.3)])
+            others.append(Writer(way, case.uid, its, day, partial(time.sleep, pause)))
     rng.shuffle(others)
     early = WRITERS // 6
     return [*others[:early], *sleepers, *others[early:WRITERS]]
 
 
-def _somebody(serial: int) -> Case:
-    entry = Registration(uuid4(), "national_id", make_up(serial), "", date(1990, 1, 1), "male", "示範癸")
+def _people(number: int) -> list[Case]:
     recorder = world.actor("recorder")
     with scoped(recorder):
-        return register_case(entry, today=world.TODAY, made_up_allowed=True, by=recorder)
+        return [
+            register_case(
+                Registration(uuid4(), "national_id", make_up(7000 + serial), "", date(1990, 1, 1), "male", "示範癸"),
+                today=world.TODAY, made_up_allowed=True, by=recorder,
+            )
+            for serial in range(number)
+        ]  # fmt: skip
 
 
 @pytest.fixture
