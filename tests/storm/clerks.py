@@ -16,7 +16,7 @@ from uuid import UUID
 from tests import world
 
 PAUSE = 0.02  # seconds between two forms of one clerk
-BEFORE_AGAIN = 0.1  # seconds until a form without an answer is sent again
+BEFORE_AGAIN = 0.2  # seconds until a form without an answer is sent again
 GIVES_UP = 0.2  # the part of forms cut off or answered by an error that are not sent again
 TIME_LIMIT = 20.0  # seconds for an answer
 
@@ -103,7 +103,9 @@ class Clerk:
         """One form after the other; an answer that is none of those expected ends it."""
         try:
             while not self.ended.is_set() and self.places and not self.fault:
-                self._write(self.rng.choice(self.places))
+                recorded = list(self.there)
+                often = recorded if recorded and self.rng.random() < 0.5 else self.places
+                self._write(self.rng.choice(often))
                 time.sleep(PAUSE)
         except Exception as error:
             self.fault = repr(error)
@@ -128,6 +130,7 @@ class Clerk:
         else:
             told.given_up = write
             self.places.remove(place)  # what stands there now is not known here
+            self.there.pop(place, None)
 
     def _new(self, action: str, told: Told) -> Write:
         kinds = told.answered[-1].kinds if told.answered else ()

@@ -37,10 +37,10 @@ from .errands import Errands
 from .proof import found_wrong, kept
 
 CLERKS = 6
-PEOPLE_OF_EACH = 12
+PEOPLE_OF_EACH = 8
 DAYS = [world.TODAY - timedelta(days=5 * number) for number in range(5)]  # since the intakes; their window is open
 WEB_WORKERS = 2
-CALM_AGAIN = 5  # writes answered after a kill; the storm then goes on
+CALM_AGAIN = 15  # writes answered after a kill; the storm then goes on
 HURRY = 0.25  # the part of kills that do not wait for that
 PATIENCE = 120.0  # seconds
 
