@@ -17,6 +17,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from threading import Event
 from types import FrameType
 
 import click
@@ -77,13 +78,13 @@ def run(
     """
     if today and not with_demo:
         raise Fault("--today 要和 --demo 一起用。", "--today goes with --demo.")
-    with told(), only_one() as note, _stoppable(), _database(note):
+    with told(), only_one() as note, _stoppable() as asked, _database(note):
         _set_up(with_demo, today)
         _check_reach(host, public_demo)
         port = _port(host, port, note)
         address = f"http://{'localhost' if _is_loopback(host) else host}:{port}/"
         note.write(address=address)
-        site = Site(host, port, workers or min(os.cpu_count() or 1, 8))
+        site = Site(host, port, workers or min(os.cpu_count() or 1, 8), asked)
         try:
             site.start()
             site.wait_until_it_answers()
@@ -244,23 +245,25 @@ def _socket(host: str) -> socket.socket:
 
 
 @contextmanager
-def _stoppable() -> Iterator[None]:
-    """Ctrl-C, SIGTERM and a closed terminal raise Stopped, once; what comes later does not disturb the stopping."""
+def _stoppable() -> Iterator[Event]:
+    """Ctrl-C, SIGTERM and a closed terminal raise Stopped, once; what comes later does not disturb the stopping.
+
+    Gives what is set then: raised where Python runs a destructor, Stopped goes no further, and nobody would hear of it.
+    """
     stops = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    asked = False
+    asked = Event()
 
     def stop(number: int, frame: FrameType | None) -> None:
-        nonlocal asked
-        asked = True
+        asked.set()
         for each in stops:
             signal.signal(each, signal.SIG_IGN)
         raise Stopped
 
     before = {number: signal.signal(number, stop) for number in stops}
     try:
-        yield
+        yield asked
     except Exception:
-        if not asked:  # what was being done when we were asked to stop may end in an error of its own
+        if not asked.is_set():  # what was being done when we were asked to stop may end in an error of its own
             raise
     except Stopped:
         pass
@@ -322,10 +325,11 @@ class _Child:
 class Site:
     """Web server and worker: started, watched, started again where one dies, stopped."""
 
-    def __init__(self, host: str, port: int, workers: int) -> None:
+    def __init__(self, host: str, port: int, workers: int, asked: Event) -> None:
+        """`asked`: set once somebody has asked us to stop."""
         from django.conf import settings
 
-        self.host, self.port = host, port
+        self.host, self.port, self.asked = host, port, asked
         python = [sys.executable, "-m"]
         serve = [*python, "quitledger.ops.web", host, str(port), str(workers), str(settings.STATIC_ROOT)]
         self.children = [
@@ -373,7 +377,10 @@ class Site:
         Raises Fault where a child will not live on a site that has never answered: then something is set up wrongly,
         and its operator looks on. A site that has answered is kept alive for as long as it takes: whatever kills a part
         of it again and again (a full memory, a full disk) may end, and to stop the other parts would help nobody.
+        Raises Stopped where we were asked to stop and did not hear it.
         """
+        if self.asked.is_set():
+            raise Stopped
         self._keep_database()
         for child in self.children:
             if child.has_died():

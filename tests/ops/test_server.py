@@ -1,5 +1,6 @@
 """`quitledger run` as a whole: real processes in a data folder of their own."""
 
+import gc
 import http.client
 import json
 import os
@@ -10,6 +11,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Event
 
 import psycopg
 import pytest
@@ -198,7 +200,7 @@ def site(monkeypatch, tmp_path) -> server.Site:
     """A site whose children end with code 7 as soon as they are started, and whose database is somebody else's."""
     monkeypatch.setenv("QUITLEDGER_DATA", str(tmp_path))
     monkeypatch.setattr(server, "LONGEST_PAUSE", 0.0)
-    site = server.Site("127.0.0.1", 1, 1)
+    site = server.Site("127.0.0.1", 1, 1, Event())
     site.cluster = None
     for child in site.children:
         child.command = [sys.executable, "-c", "raise SystemExit(7)"]
@@ -241,6 +243,20 @@ def test_what_keeps_ending_is_started_again_after_a_pause_that_grows_and_hinders
     assert ending.process
     assert living.process.poll() is None
     living.process.kill()
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_being_asked_to_stop_is_heard_even_where_python_lets_no_exception_through(site):
+    class Swallows:
+        def __del__(self):
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with server._stoppable() as asked:
+        site.asked = asked
+        Swallows()
+        gc.collect()
+        with pytest.raises(server.Stopped):
+            site.look()
 
 
 def test_a_database_that_is_killed_while_it_starts_is_started_again_later(site, monkeypatch, capsys):

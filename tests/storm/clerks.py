@@ -86,7 +86,7 @@ class Clerk:
     """Works on the visits of people of his own, one after the other, until told to stop."""
 
     def __init__(
-        self, name: str, browser: Browser, cases: Iterable[UUID], days: Iterable[date], staff: Form, seed: int
+        self, name: str, browser: Browser, cases: Iterable[UUID], days: Iterable[date], staff: Form, seed: float
     ) -> None:
         self.name, self.browser, self.staff, self.rng = name, browser, staff, Random(seed)
         days = list(days)

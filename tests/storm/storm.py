@@ -105,21 +105,22 @@ class Storm:
         self.victims = _drawn(kills, self.rng)
         self.port = free_port()
         self.seen: set[int] = set()
-        app_url, cases, staff = _prepared(data, CLERKS * PEOPLE_OF_EACH)
-        self.run = self._serve()
-        eventually(self.run.serves, self.run.said)
-        first = Browser(self.port)
-        first.sign_in("recorder")
-        self.clerks = [
-            Clerk(
-                f"{seed}-{number}", Browser(self.port, first.cookies), cases[number::CLERKS], DAYS, staff, seed + number
-            )
-            for number in range(CLERKS)
-        ]
+        self.clerks: list[Clerk] = []
+        app_url, self.cases, self.staff = _prepared(data, CLERKS * PEOPLE_OF_EACH)
         cluster = Cluster(data)  # not started by us: that is for `run` to do
         self.errands = Errands(
             lambda: psycopg.connect(app_url, port=cluster.status().port or 1, connect_timeout=5, autocommit=True)
         )
+        self.run = self._serve()
+
+    def begin(self) -> None:
+        """Return when the site serves and the clerks have signed in."""
+        eventually(self.run.serves, self._situation, PATIENCE)
+        first = Browser(self.port)
+        first.sign_in("recorder")
+        for number in range(CLERKS):
+            name, browser = f"{self.summary.seed}-{number}", Browser(self.port, first.cookies)
+            self.clerks.append(Clerk(name, browser, self.cases[number::CLERKS], DAYS, self.staff, self.rng.random()))
 
     def rage(self) -> None:
         """Kill until all victims are dead; then let the clerks finish what they have begun, and the worker its jobs."""
@@ -153,7 +154,7 @@ class Storm:
             found[:] = processes(self.run, self.rng)
             return bool(found)
 
-        eventually(there, self._situation)
+        eventually(there, self._situation, PATIENCE)
         self.seen |= {*found, *self.run.children().values()}
         for pid in found:
             try:

@@ -20,8 +20,9 @@ def storm() -> Iterator[Storm]:
     with folder() as data:
         begun = time.monotonic()
         storm = Storm(data, KILLS, SEED)
-        storm.summary.seconds["to prepare"] = round(time.monotonic() - begun, 1)
         try:
+            storm.begin()
+            storm.summary.seconds["to prepare"] = round(time.monotonic() - begun, 1)
             yield storm
         finally:
             print(storm.summary)
