@@ -16,7 +16,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 # Django wants a database named even where it is not asked.
 NO_DATABASE := DATABASE_URL=postgresql://nobody@127.0.0.1:1/none QUITLEDGER_SECRET_KEY=none DJANGO_SETTINGS_MODULE=quitledger.settings
 
-.PHONY: help setup demo test check audit bench lock messages
+.PHONY: help setup demo test check audit torture bench lock messages
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -45,6 +45,9 @@ check: $(VENV)/.installed-dev  ## lint, types, layering, templates, lock files, 
 	diff -r docs/policy $(VENV)/policy
 	$(BIN)/python .ci/messages.py --check
 	@echo "All checks passed."
+
+torture: $(VENV)/.installed-dev  ## kill -9 of every part of a site under write load, 200 times; KILLS=20 SEED=7 sets how often, and whom
+	@KILLS=$(or $(KILLS),200) SEED=$(SEED) $(BIN)/python -m pytest -q -s tests/storm
 
 audit: $(VENV)/.installed-dev  ## are the locked parts known to have holes? make audit ADVISORIES=folder needs no network
 	@PATH="$(BIN):$$PATH" $(BIN)/python .ci/known_holes.py $(ADVISORIES)

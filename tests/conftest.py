@@ -94,7 +94,7 @@ def cluster_of(engine_name: str) -> Cluster:
     engine: Engine = ENGINES[engine_name]
     folder = FOLDER / engine_name
     folder.mkdir(exist_ok=True)
-    return Cluster(folder, engine, durable=False)
+    return Cluster(folder, engine, durable=False, settings={"track_commit_timestamp": "on"})
 
 
 def connect_django(url: str) -> None:

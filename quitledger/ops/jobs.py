@@ -1,15 +1,23 @@
 """Periodic jobs, run by the worker (in `quitledger run`, or `quitledger worker`), kept in PostgreSQL by procrastinate.
 
 They run as the application role; what only the owner may do daily is done by `quitledger run` itself (server.py).
+A job whose worker was killed is begun again by another worker, so that every job must bear being done twice.
 """
 
 import logging
 from datetime import UTC, datetime
 
-from django.db import connection
-from procrastinate import App, Blueprint
+from django.db import InterfaceError, OperationalError, connection
+from procrastinate import App, Blueprint, JobContext, RetryStrategy
+from procrastinate.exceptions import UniqueViolation
+from procrastinate.jobs import Status
+
+HEARTBEAT_EVERY = 5.0  # seconds between two signs of life of a worker
+DEAD_AFTER = 15.0  # seconds without one
 
 jobs = Blueprint()
+# The database was away; what else goes wrong would go wrong again.
+once_more = RetryStrategy(max_attempts=10, wait=1, linear_wait=1, retry_exceptions=[OperationalError, InterfaceError])
 log = logging.getLogger(__name__)
 
 
@@ -19,7 +27,7 @@ def register(app: App) -> None:
 
 
 @jobs.periodic(cron="*/10 * * * *")
-@jobs.task(name="clear_expired", queueing_lock="clear_expired")
+@jobs.task(name="clear_expired", queueing_lock="clear_expired", retry=once_more)
 def clear_expired(timestamp: int) -> int:
     """Remove ended sessions and sign-in attempts no longer counted. Returns the rows removed."""
     now = datetime.now(UTC)
@@ -34,3 +42,19 @@ def clear_expired(timestamp: int) -> int:
     if removed:
         log.info("cleared %s expired rows", removed)
     return removed
+
+
+@jobs.periodic(cron="* * * * * */15")  # the last is the seconds
+@jobs.task(name="take_over", queueing_lock="take_over", pass_context=True)
+async def take_over(context: JobContext, timestamp: int) -> int:
+    """Begin again the jobs that a dead worker had begun, or drop those that wait once more already. Returns how many."""
+    manager = context.app.job_manager
+    stalled = list(await manager.get_stalled_jobs(seconds_since_heartbeat=DEAD_AFTER))
+    for job in stalled:
+        try:
+            await manager.retry_job(job)
+        except UniqueViolation:  # its queueing lock
+            await manager.finish_job(job, Status.ABORTED, delete_job=True)
+    if stalled:
+        log.warning("began %s jobs of a dead worker again", len(stalled))
+    return len(stalled)

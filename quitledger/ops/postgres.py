@@ -428,7 +428,10 @@ class Cluster:
             pid_file = self._pid_file()
             refusal = self._refusal(pid_file)
             if pid_file and not refusal:
-                return self._adopt(pid_file, secret["superuser_password"])
+                try:
+                    return self._adopt(pid_file, secret["superuser_password"])
+                except psycopg.Error as error:
+                    refusal = str(error)  # it has ended since it answered
             if pid_file and self._is_our_postmaster(pid_file.pid):
                 if "password authentication failed" in refusal:
                     raise PostgresError(

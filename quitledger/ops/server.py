@@ -14,9 +14,10 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from threading import Event
 from types import FrameType
 
 import click
@@ -35,8 +36,9 @@ LOOK_EVERY = 0.2  # seconds between two looks at the children
 MAINTAIN_EVERY = 24 * 60 * 60  # seconds
 GRACE = 15.0  # seconds a child has to end
 QUICK = 10.0  # a child that lived shorter than this many seconds died quickly
-MOST_QUICK_DEATHS = 5  # in a row; then we give up
-ORPHANS_LEAVE = 8.0  # seconds until the children of a killed `run` have gone, orphans.py
+MOST_QUICK_DEATHS = 5  # in a row; then a site that has never answered gives up
+LONGEST_PAUSE = 5.0  # seconds before something that keeps ending is started again
+ORPHANS_LEAVE = 15.0  # seconds until the children of a killed `run`, and theirs after them, have gone (orphans.py)
 
 
 class Stopped(BaseException):
@@ -76,13 +78,13 @@ def run(
     """
     if today and not with_demo:
         raise Fault("--today 要和 --demo 一起用。", "--today goes with --demo.")
-    with told(), only_one() as note, _stoppable(), _database(note):
+    with told(), only_one() as note, _stoppable() as asked, _database(note):
         _set_up(with_demo, today)
         _check_reach(host, public_demo)
         port = _port(host, port, note)
         address = f"http://{'localhost' if _is_loopback(host) else host}:{port}/"
         note.write(address=address)
-        site = Site(host, port, workers or min(os.cpu_count() or 1, 8))
+        site = Site(host, port, workers or min(os.cpu_count() or 1, 8), asked)
         try:
             site.start()
             site.wait_until_it_answers()
@@ -107,8 +109,15 @@ def worker() -> None:
         leave_with_parent()
         from procrastinate.contrib.django import app
 
+        from .jobs import DEAD_AFTER, HEARTBEAT_EVERY
+
         with app.replace_connector(app.connector.get_worker_connector()):  # type: ignore[attr-defined]
-            app.run_worker(delete_jobs="successful", shutdown_graceful_timeout=GRACE - 5)
+            app.run_worker(
+                delete_jobs="successful",
+                shutdown_graceful_timeout=GRACE - 5,
+                update_heartbeat_interval=HEARTBEAT_EVERY,
+                stalled_worker_timeout=DEAD_AFTER,
+            )
 
 
 # --- Before anything is served ---------------------------------------------------------------------------------------
@@ -236,23 +245,25 @@ def _socket(host: str) -> socket.socket:
 
 
 @contextmanager
-def _stoppable() -> Iterator[None]:
-    """Ctrl-C, SIGTERM and a closed terminal raise Stopped, once; what comes later does not disturb the stopping."""
+def _stoppable() -> Iterator[Event]:
+    """Ctrl-C, SIGTERM and a closed terminal raise Stopped, once; what comes later does not disturb the stopping.
+
+    Gives what is set then: raised where Python runs a destructor, Stopped goes no further, and nobody would hear of it.
+    """
     stops = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    asked = False
+    asked = Event()
 
     def stop(number: int, frame: FrameType | None) -> None:
-        nonlocal asked
-        asked = True
+        asked.set()
         for each in stops:
             signal.signal(each, signal.SIG_IGN)
         raise Stopped
 
     before = {number: signal.signal(number, stop) for number in stops}
     try:
-        yield
+        yield asked
     except Exception:
-        if not asked:  # what was being done when we were asked to stop may end in an error of its own
+        if not asked.is_set():  # what was being done when we were asked to stop may end in an error of its own
             raise
     except Stopped:
         pass
@@ -292,7 +303,7 @@ class _Child:
     process: subprocess.Popen[bytes] | None = None
     started: float = 0.0
     quick_deaths: int = 0
-    next_start: float = field(default=0.0)
+    next_start: float = 0.0
 
     def start(self, environment: dict[str, str]) -> None:
         self.started = time.monotonic()
@@ -307,14 +318,18 @@ class _Child:
     def has_died(self) -> bool:
         return self.process is not None and self.process.poll() is not None
 
+    def is_due(self) -> bool:
+        return self.process is None and time.monotonic() >= self.next_start
+
 
 class Site:
     """Web server and worker: started, watched, started again where one dies, stopped."""
 
-    def __init__(self, host: str, port: int, workers: int) -> None:
+    def __init__(self, host: str, port: int, workers: int, asked: Event) -> None:
+        """`asked`: set once somebody has asked us to stop."""
         from django.conf import settings
 
-        self.host, self.port = host, port
+        self.host, self.port, self.asked = host, port, asked
         python = [sys.executable, "-m"]
         serve = [*python, "quitledger.ops.web", host, str(port), str(workers), str(settings.STATIC_ROOT)]
         self.children = [
@@ -332,6 +347,9 @@ class Site:
             )
         self.cluster = None if uses_own_server() else Cluster(data_folder())
         self.next_maintenance = time.monotonic() + MAINTAIN_EVERY
+        self.has_answered = False
+        self.database_failures = 0  # in a row
+        self.next_database_start = 0.0
 
     def start(self) -> None:
         """Start every child."""
@@ -343,21 +361,32 @@ class Site:
         while True:
             self.look()
             with suppress(OSError), socket.create_connection((self._own_address(), self.port), timeout=1):
+                self.has_answered = True
                 return
             time.sleep(LOOK_EVERY)
 
     def watch(self) -> None:
-        """Keep everything alive until stopped. Raises Fault where a child will not live."""
+        """Keep everything alive until stopped."""
         while True:
             time.sleep(LOOK_EVERY)
             self.look()
 
     def look(self) -> None:
-        """One look: the database first, then the children, then what is due daily."""
+        """One look: the database first, then the children, then what is due daily.
+
+        Raises Fault where a child will not live on a site that has never answered: then something is set up wrongly,
+        and its operator looks on. A site that has answered is kept alive for as long as it takes: whatever kills a part
+        of it again and again (a full memory, a full disk) may end, and to stop the other parts would help nobody.
+        Raises Stopped where we were asked to stop and did not hear it.
+        """
+        if self.asked.is_set():
+            raise Stopped
         self._keep_database()
         for child in self.children:
             if child.has_died():
-                self._bring_back(child)
+                self._tell_death(child)
+            if child.is_due():
+                child.start(self._environment(child))
         if time.monotonic() > self.next_maintenance:
             self.next_maintenance += MAINTAIN_EVERY
             self._maintain()
@@ -382,29 +411,38 @@ class Site:
                 os.killpg(child.process.pid, signal.SIGKILL)  # its own session: whatever it left behind
             child.process.wait()
 
-    def _bring_back(self, child: _Child) -> None:
+    def _tell_death(self, child: _Child) -> None:
+        """Say that a child has ended, and when it is started again: the later, the more often in a row."""
         assert child.process is not None
-        lived = time.monotonic() - child.started
+        code, lived = child.process.returncode, time.monotonic() - child.started
         child.quick_deaths = child.quick_deaths + 1 if lived < QUICK else 0
-        if child.quick_deaths >= MOST_QUICK_DEATHS:
+        if child.quick_deaths >= MOST_QUICK_DEATHS and not self.has_answered:
             raise Fault(
-                f"{child.chinese}一再結束（結束碼 {child.process.returncode}），不再重試。",
-                f"The {child.english} keeps ending (code {child.process.returncode}); giving up.",
+                f"{child.chinese}一再結束（結束碼 {code}），不再重試。",
+                f"The {child.english} keeps ending (code {code}); giving up.",
             )
         click.echo(
-            f"{child.chinese}已結束（結束碼 {child.process.returncode}），重新啟動。"
-            f" / The {child.english} ended (code {child.process.returncode}); starting it again.",
+            f"{child.chinese}已結束（結束碼 {code}），重新啟動。"
+            f" / The {child.english} ended (code {code}); starting it again.",
             err=True,
         )
-        time.sleep(0.5 * child.quick_deaths)
-        child.start(self._environment(child))
+        child.process = None
+        child.next_start = time.monotonic() + _pause(child.quick_deaths)
 
     def _keep_database(self) -> None:
-        if self.cluster is None or self.cluster.status().running:
+        """Start the database again where it has stopped; where it does not start, say so, and try again later."""
+        if self.cluster is None or time.monotonic() < self.next_database_start or self.cluster.status().running:
             return
         click.echo("資料庫已停止，重新啟動。 / The database stopped; starting it again.", err=True)
-        self.cluster.ensure_running()
-        urls = self.cluster.ensure_database()
+        try:
+            self.cluster.ensure_running()
+            urls = self.cluster.ensure_database()
+        except PostgresError as error:  # killed while it was starting, or a disk that is full now
+            click.echo(str(error), err=True)
+            self.database_failures += 1
+            self.next_database_start = time.monotonic() + _pause(self.database_failures)
+            return
+        self.database_failures = 0
         if urls.app_url != os.environ["DATABASE_URL"]:  # its port was taken meanwhile
             os.environ.update(DATABASE_URL=urls.app_url, DATABASE_OWNER_URL=urls.owner_url)
             self.stop()
@@ -435,3 +473,8 @@ class Site:
 
     def _own_address(self) -> str:
         return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104 - compared, not bound
+
+
+def _pause(failures: int) -> float:
+    """Seconds before the next try, after so many failures in a row."""
+    return min(0.5 * failures, LONGEST_PAUSE)

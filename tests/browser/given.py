@@ -57,19 +57,26 @@ def a_person(
 ) -> Case:  # fmt: skip
     """Somebody registered two months ago, with an intake of twenty days ago unless `ftnd` is False."""
     with the_owner(site):
-        by = _at(institution_code)
-        entry = Registration(
-            uuid4(), "national_id", make_up(serial), "", birth_on, sex, name, chart_no or f"T-{serial:04}"
+        return somebody(
+            name, serial, birth_on=birth_on, sex=sex, ftnd=ftnd, chart_no=chart_no, institution_code=institution_code
         )
-        case = register_case(entry, today=world.TODAY - timedelta(days=60), made_up_allowed=True, by=by)
-        case = Case.objects.select_related("person").get(pk=case.pk)
-        if ftnd:
-            intake = BaselineEntry(
-                uuid4(), world.TODAY - timedelta(days=20), world.FTND, 20, 24, Decimal("68.5"),
-                pregnant=False, insured=True,
-            )  # fmt: skip
-            record_baseline(case=case, entry=intake, today=world.TODAY, by=by)
-        return case
+
+
+def somebody(
+    name: str, serial: int, *, birth_on: date = date(1980, 2, 3), sex: str = "male", ftnd: bool = True,
+    chart_no: str = "", institution_code: str = world.CLINIC,
+) -> Case:  # fmt: skip
+    """As a_person, in a transaction of the owner that is open already."""
+    by = _at(institution_code)
+    entry = Registration(uuid4(), "national_id", make_up(serial), "", birth_on, sex, name, chart_no or f"T-{serial:04}")
+    case = register_case(entry, today=world.TODAY - timedelta(days=60), made_up_allowed=True, by=by)
+    case = Case.objects.select_related("person").get(pk=case.pk)
+    if ftnd:
+        intake = BaselineEntry(
+            uuid4(), world.TODAY - timedelta(days=20), world.FTND, 20, 24, Decimal("68.5"), pregnant=False, insured=True
+        )
+        record_baseline(case=case, entry=intake, today=world.TODAY, by=by)
+    return case
 
 
 def a_visit(site: Site, case: Case, day: date, **changes: object) -> Visit:

@@ -1,7 +1,6 @@
 """The site as it is really served: the web server of `quitledger run` in a process of its own, as the application role."""
 
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -50,10 +49,10 @@ class Site:
         self.log = Path(os.environ["QUITLEDGER_DATA"]) / f"web-{database.name}.log"
         self.start()
 
-    def start(self, port: int | None = None) -> None:
-        """Serve on `port`, else on a free one (once more where somebody else was faster); returns when it answers."""
+    def start(self) -> None:
+        """Serve on a free port (on another one where somebody else was faster); returns when it answers."""
         for _ in range(3):
-            self.port = port or _free_port()
+            self.port = _free_port()
             with self.log.open("a") as log:
                 self.process = subprocess.Popen(
                     [sys.executable, "-m", "quitledger.ops.web", "127.0.0.1", str(self.port), "1", str(self.static)],
@@ -78,26 +77,6 @@ class Site:
             except (URLError, ConnectionError, TimeoutError):
                 time.sleep(0.05)
         return False
-
-    def kill_worker(self) -> None:
-        """kill -9 of the process that answers requests; the server starts another by itself."""
-        lines = subprocess.run(["ps", "-A", "-o", "pid=,ppid=,command="], capture_output=True, text=True, check=True)
-        processes = [line.split(maxsplit=2) for line in lines.stdout.splitlines()]
-        workers = [
-            int(pid)
-            for pid, parent, command in processes
-            if int(parent) == self.process.pid and "resource_tracker" not in command
-        ]
-        assert workers, "the server has no worker"
-        for pid in workers:
-            os.kill(pid, signal.SIGKILL)
-
-    def kill(self) -> None:
-        """kill -9 of the whole server, as when the machine loses its power; `start(self.port)` is the restart."""
-        self.process.send_signal(signal.SIGSTOP)  # so that it cannot start another worker meanwhile
-        self.kill_worker()
-        self.process.kill()
-        self.process.wait()
 
     def stop(self) -> None:
         """End the server, for sure."""

@@ -34,9 +34,9 @@ def assert_told(outcome: subprocess.CompletedProcess[str], *words: str) -> None:
         assert word in said, said
 
 
-def eventually(met: Callable[[], object], said: Callable[[], str] = str) -> None:
+def eventually(met: Callable[[], object], said: Callable[[], str] = str, patience: float = PATIENCE) -> None:
     """Wait until something is so; what was said until then tells why it never was."""
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + patience
     while not met():
         assert time.monotonic() < deadline, said()
         time.sleep(0.1)

@@ -1,3 +1,4 @@
+import itertools
 import os
 import shutil
 import signal
@@ -16,7 +17,7 @@ import psycopg
 import pytest
 from click.testing import CliRunner
 
-from quitledger.ops import binaries, database_command
+from quitledger.ops import binaries, database_command, postgres
 from quitledger.ops.binaries import server_users
 from quitledger.ops.postgres import Cluster, Engine, PostgresError, data_folder, found_engines
 
@@ -171,6 +172,21 @@ def test_a_new_server_waits_for_the_backends_of_a_killed_one(cluster: Cluster) -
 
 
 @pytest.mark.engine
+def test_a_server_that_ends_just_after_it_has_answered_is_looked_for_again(
+    safe: Cluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connect, tries = postgres._connect, itertools.count(1)
+
+    def gone_at_the_second_try(port: int, password: str) -> psycopg.Connection:
+        if next(tries) == 2:
+            raise psycopg.OperationalError("terminating connection due to unexpected postmaster exit")
+        return connect(port, password)
+
+    monkeypatch.setattr(postgres, "_connect", gone_at_the_second_try)
+    assert Cluster(safe.data_folder, safe.engine).ensure_running().port == safe.status().port
+    assert next(tries) > 3
+
+
 def test_a_server_whose_parent_was_killed_is_taken_over(folder: Path, engine: Engine, cluster: Cluster) -> None:
     with process(folder, engine, then="import time; time.sleep(60)") as parent:
         assert parent.stdout is not None

@@ -1,26 +1,27 @@
 """`quitledger run` as a whole: real processes in a data folder of their own."""
 
+import gc
 import http.client
 import json
 import os
 import shutil
 import signal
 import socket
-import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
+from threading import Event
 
 import psycopg
 import pytest
 
 from quitledger.ops import server
 from quitledger.ops.faults import Fault
-from quitledger.ops.postgres import Cluster
+from quitledger.ops.postgres import Cluster, DatabaseUrls, PostgresError
 
-from .commands import PATIENCE, assert_told, eventually, quitledger
+from .commands import assert_told, eventually, quitledger
+from .runs import Run, environment, free_port, is_alive
 
 
 @pytest.fixture(scope="module")
@@ -34,77 +35,12 @@ def data() -> Iterator[Path]:
     shutil.rmtree(top)
 
 
-def environment(data: Path) -> dict[str, str]:
-    """Ours, with an embedded database in `data` instead of the test's."""
-    return {"QUITLEDGER_DATA": str(data), "DATABASE_URL": "", "DATABASE_OWNER_URL": "", "QUITLEDGER_KEYS_FILE": ""}
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-class Run:
-    """A `quitledger run` and what it said."""
-
-    def __init__(self, data: Path, port: int, *words: str) -> None:
-        self.data, self.port, self.log = data, port, data.parent / f"run-{port}.log"
-        self.begin = len(self.log.read_text()) if self.log.exists() else 0
-        with self.log.open("a") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "quitledger.ops.command", "run", "--port", str(port), "--workers", "1", *words],
-                env=os.environ | environment(data), stdout=log, stderr=log, stdin=subprocess.DEVNULL,
-            )  # fmt: skip
-
-    def answers(self) -> bool:
-        with suppress(OSError, http.client.HTTPException):
-            connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
-            connection.request("GET", "/healthz")
-            return connection.getresponse().status == 200
-        return False
-
-    def said(self) -> str:
-        return self.log.read_text()[self.begin :]
-
-    def serves(self) -> bool:
-        """It answers, and it is this one that does."""
-        return "Ctrl-C" in self.said() and self.answers()
-
-    def children(self) -> dict[str, int]:
-        """The processes below this one: "web", "worker", "keep" (checkpoints) and the web server's own "web-worker", by id."""
-        listing = subprocess.run(
-            ["ps", "-A", "-ww", "-o", "pid=,ppid=,args="], capture_output=True, text=True, check=True
-        )
-        rows = [line.split(None, 2) for line in listing.stdout.splitlines()]
-        found = {}
-        for pid, parent, command in rows:
-            if int(parent) == self.process.pid and "quitledger.ops" in command:
-                found["web" if "ops.web" in command else command.split()[-1]] = int(pid)
-        for pid, parent, _ in rows:
-            if int(parent) == found.get("web"):
-                found["web-worker"] = int(pid)
-        return found
-
-    def stop(self) -> int:
-        self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(PATIENCE)
-
-
-def is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
-
-
 @pytest.fixture
 def run(data: Path) -> Iterator[Run]:
     """A site that answers."""
     running = Run(data, free_port())
     try:
-        eventually(running.serves, running)
+        eventually(running.serves, running.said)
         yield running
     finally:
         if running.process.poll() is None:
@@ -157,7 +93,7 @@ def test_after_run_itself_was_killed_nothing_serves_and_the_next_one_recovers(ru
     eventually(lambda: not any(is_alive(pid) for pid in children.values()), run.said)
     assert not run.answers()
     again = Run(run.data, run.port)
-    eventually(again.serves, again)
+    eventually(again.serves, again.said)
     assert again.stop() == 0
     assert not Cluster(run.data).status().running, "the database that the killed one had started is stopped, too"
 
@@ -166,14 +102,14 @@ def test_the_next_one_waits_for_the_port_that_a_killed_one_still_holds(run):
     run.process.kill()
     run.process.wait()
     again = Run(run.data, run.port)
-    eventually(again.serves, again)
+    eventually(again.serves, again.said)
     assert again.stop() == 0
 
 
 def test_a_database_that_ran_before_is_left_running(data):
     assert quitledger("db", "start", **environment(data)).returncode == 0
     running = Run(data, free_port())
-    eventually(running.serves, running)
+    eventually(running.serves, running.said)
     running.stop()
     assert Cluster(data).status().running
     Cluster(data).stop()
@@ -259,16 +195,89 @@ def test_a_machine_without_the_owners_url_refuses_a_database_that_is_not_migrate
     assert_told(outcome, "quitledger db migrate")
 
 
-def test_a_child_that_will_not_live_is_given_up(monkeypatch, tmp_path):
+@pytest.fixture
+def site(monkeypatch, tmp_path) -> server.Site:
+    """A site whose children end with code 7 as soon as they are started, and whose database is somebody else's."""
     monkeypatch.setenv("QUITLEDGER_DATA", str(tmp_path))
-    monkeypatch.setattr(server.time, "sleep", lambda seconds: None)
-    site = server.Site("127.0.0.1", 1, 1)
-    child = site.children[0]
-    child.command = [sys.executable, "-c", "raise SystemExit(7)"]
-    child.start(dict(os.environ))
-    for _ in range(server.MOST_QUICK_DEATHS - 1):
-        child.process.wait()
-        site._bring_back(child)
-    child.process.wait()
+    monkeypatch.setattr(server, "LONGEST_PAUSE", 0.0)
+    site = server.Site("127.0.0.1", 1, 1, Event())
+    site.cluster = None
+    for child in site.children:
+        child.command = [sys.executable, "-c", "raise SystemExit(7)"]
+    site.start()
+    return site
+
+
+def _deaths(site: server.Site, number: int) -> None:
+    for _ in range(number):
+        for child in site.children:
+            child.process.wait()
+        site.look()
+
+
+def test_a_child_that_will_not_live_is_given_up_where_the_site_has_never_answered(site):
+    _deaths(site, server.MOST_QUICK_DEATHS - 1)
     with pytest.raises(Fault, match="7"):
-        site._bring_back(child)
+        _deaths(site, 1)
+
+
+def test_a_site_that_has_answered_is_kept_alive_however_often_its_children_are_killed(site):
+    site.has_answered = True
+    _deaths(site, 3 * server.MOST_QUICK_DEATHS)
+    assert all(child.process for child in site.children)
+
+
+def test_what_keeps_ending_is_started_again_after_a_pause_that_grows_and_hinders_nobody_else(site, monkeypatch):
+    monkeypatch.setattr(server, "LONGEST_PAUSE", 5.0)
+    ending, living = site.children
+    living.command = [sys.executable, "-c", "import time; time.sleep(60)"]
+    _deaths(site, 1)
+    assert ending.process is None
+    assert not ending.is_due()
+    pauses = [server._pause(failures) for failures in range(20)]
+    assert pauses == sorted(pauses)
+    assert pauses[0] == 0
+    assert pauses[-1] == 5.0
+    ending.next_start = living.next_start = 0.0
+    site.look()
+    assert ending.process
+    assert living.process.poll() is None
+    living.process.kill()
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_being_asked_to_stop_is_heard_even_where_python_lets_no_exception_through(site):
+    class Swallows:
+        def __del__(self):
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with server._stoppable() as asked:
+        site.asked = asked
+        Swallows()
+        gc.collect()
+        with pytest.raises(server.Stopped):
+            site.look()
+
+
+def test_a_database_that_is_killed_while_it_starts_is_started_again_later(site, monkeypatch, capsys):
+    class Killed:
+        """Refuses to start as often as it is told to."""
+
+        left = 2
+
+        def status(self):
+            return type("Status", (), {"running": self.left == 0})
+
+        def ensure_running(self):
+            self.left -= 1
+            if self.left:
+                raise PostgresError("資料庫無法啟動", "The database could not be started")
+
+        def ensure_database(self):
+            return DatabaseUrls(os.environ["DATABASE_URL"], "")
+
+    site.cluster, site.has_answered = Killed(), True
+    _deaths(site, 2)
+    assert site.cluster.status().running
+    assert site.database_failures == 0
+    assert "資料庫無法啟動" in capsys.readouterr().err
