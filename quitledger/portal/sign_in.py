@@ -19,6 +19,7 @@ from allauth.account.internal.flows.reauthentication import raise_if_reauthentic
 from allauth.core import context
 from allauth.core.exceptions import ReauthenticationRequired
 from allauth.mfa.base import forms as code_forms
+from allauth.mfa.models import Authenticator
 from allauth.mfa.recovery_codes import forms as recovery_forms
 from allauth.mfa.totp import forms as totp_forms
 from allauth.mfa.webauthn import forms as passkey_forms
@@ -225,6 +226,15 @@ class AddPasskeyForm(_Passkey, passkey_forms.AddWebAuthnForm):
         super().__init__(*args, **kwargs)
         self.fields["name"].max_length = 60
         self.fields["passwordless"].initial = True
+
+    def clean(self) -> Any:
+        """Also: a passkey is added once. Of two forms sent at once, the second waits for the account and finds it."""
+        cleaned = super().clean()
+        if credential := self.cleaned_data.get("credential"):
+            User.objects.select_for_update(no_key=True).only("pk").get(pk=self.user.pk)
+            if Authenticator.objects.filter(user=self.user, data__credential__id=credential["id"]).exists():
+                raise self._unreadable()
+        return cleaned
 
 
 class RenamePasskeyForm(_OurWords, passkey_forms.EditWebAuthnForm):

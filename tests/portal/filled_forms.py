@@ -138,6 +138,12 @@ def credential(device: Device, options: dict[str, Any], *, made: bool = False) -
     return {"credential": json.dumps(device.make(options) if made else device.sign(options))}
 
 
+def elsewhere_too(browser: Browser) -> tuple[dict[str, Any], Fields]:
+    Browser(browser.username)  # signed in on another device, which is to end
+    just_signed_in(browser)
+    return {}, {}
+
+
 def new_passkey(browser: Browser) -> tuple[dict[str, Any], Fields]:
     options = asked(just_signed_in(browser), ADD)
     return {}, credential(Device(), options, made=True) | {"name": "示範裝置", "passwordless": "on"}
@@ -248,6 +254,7 @@ FORMS: dict[str, Filled] = {
     "account_reauthenticate": Filled("recorder", simply({"password": world.PASSWORD})),
     "mfa_reauthenticate": Filled("desk_officer", a_code_once_more, again=422),
     "mfa_reauthenticate_webauthn": Filled("stranger", passkey_once_more),
+    "account_sessions": Filled("analyst", elsewhere_too),
     "account_change_password": Filled(
         "stranger", simply({"oldpassword": world.PASSWORD, "password1": PASSWORD, "password2": PASSWORD}),
         {"accounts_user_history": 1}, again=422,
