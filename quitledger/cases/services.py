@@ -213,14 +213,14 @@ def record_baseline(*, case: Case, entry: BaselineEntry, today: date, by: Actor)
     Raises PermissionDenied, Refused.
     """
     by.require(Permission.BASELINE_RECORD)
+    if case.person.is_emptied:
+        raise Refused([rules.person_emptied()])
     known = Baseline.objects.filter(uid=entry.uid, case=case).first()
     if known is not None:
         if _records(known, entry):
             return known
         what = Sentence("{day} 的收案評估", day=known.taken_on)
         raise Refused([recorded_otherwise("baseline-recorded-otherwise", what)])
-    if case.person.is_emptied:
-        raise Refused([rules.person_emptied()])
     problems = rules.check_baseline(
         taken_on=entry.taken_on,
         today=today,
