@@ -91,7 +91,9 @@ def proved_account(*, username: str, password: str, code: str, permission: Permi
 def _passes_second_factor(user: User, code: str) -> bool:
     factors = Authenticator.objects.filter(user=user)
     kinds = {Authenticator.Type.TOTP: TOTP, Authenticator.Type.RECOVERY_CODES: RecoveryCodes}
-    return not factors or any(kinds[factor.type](factor).validate_code(code) for factor in factors if factor.type in kinds)
+    return not factors or any(
+        kinds[factor.type](factor).validate_code(code) for factor in factors if factor.type in kinds
+    )
 
 
 # --- Tries that failed -----------------------------------------------------------------------------------------------

@@ -96,7 +96,9 @@ def age_on(birth_on: date, day: date) -> int:
 
 def person_emptied() -> Problem:
     """Why nothing is recorded for a person whose keeping time has ended."""
-    return Problem("person-emptied", "這位戒菸者的保存期限已過，個人資料已清除，不能再登錄。再來時請以「新收個案」重新收案。")
+    return Problem(
+        "person-emptied", "這位戒菸者的保存期限已過，個人資料已清除，不能再登錄。再來時請以「新收個案」重新收案。"
+    )
 
 
 # --- Intake ---

@@ -38,7 +38,7 @@ def majority_on(birth_on: date) -> date:
     Raises PolicyGap where that age is not known.
     """
     values = parameter("age_of_majority").values
-    days = []
+    days: list[date] = []
     for dated, following in zip_longest(values, values[1:]):
         reached = _anniversary(birth_on, policy_on(dated.starts_on, "age_of_majority"))
         # Who is old enough when the age is lowered comes of age on that day.

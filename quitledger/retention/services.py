@@ -66,9 +66,7 @@ def plan_run(*, today: date, by: Actor) -> Plan | None:
             [PlannedPerson(run=run, person_id=person, kept_until=day) for person, day in until.items()],
             batch_size=5_000,
         )
-        journal.record(
-            Permission.RETENTION_PLAN, record_type="retention_run", uids=[run.uid], fields=["kept_until"]
-        )
+        journal.record(Permission.RETENTION_PLAN, record_type="retention_run", uids=[run.uid], fields=["kept_until"])
     plan = Plan(run)
     for group in ended:
         plan.until[group.kept_until] += len(group.persons)
@@ -203,7 +201,8 @@ def _locked(persons: list[int]) -> dict[int, UUID]:
 def _empty(table: KeptTable, run: Run, persons: list[int]) -> None:
     """Empty the columns of a table for these people: the rows, whose triggers leave an emptied version, then every
     version before. Where nothing is said any more, nothing is written."""
-    keeping, values = table.keeping, {"run": run.pk, "persons": persons}
+    keeping = table.keeping
+    values: dict[str, Any] = {"run": run.pk, "persons": persons}
     theirs = f"{keeping.person} = ANY (%(persons)s)"
     with connection.cursor() as cursor:
         if keeping.removed:

@@ -15,7 +15,7 @@ from quitledger.cases.models import EMPTIED_NAME, EMPTIED_NUMBER, Case
 from quitledger.cases.queries import find_cases
 from quitledger.cases.services import Registration, record_baseline, register_case, show_identity
 from quitledger.ops.keys_export import needed_key_ids
-from quitledger.policy import TAIPEI, PolicyGap, policy_on
+from quitledger.policy import TAIPEI, PolicyGap
 from quitledger.policy.identity import make_up
 from quitledger.policy.problem import Refused
 from quitledger.retention import rules, services
@@ -27,6 +27,7 @@ from .. import world
 from ..conftest import Database
 from ..sql import one, set_clock
 from .conftest import LATER, STATISTICS, TEXTS, agent, everything_said
+
 
 def codes(refused):
     return [problem.code for problem in refused.value.problems]
@@ -42,7 +43,9 @@ def test_a_plan_says_how_many_until_when_and_in_how_many_institutions(kept, owne
     assert plan.institutions == {1: 4, 2: 1}
     said = everything_said(owner)
     assert all(text in said for text in TEXTS), "nothing is emptied yet"
-    entry = owner.execute("SELECT account_id, record_uids FROM audit_journal WHERE action = 'retention.plan'").fetchone()
+    entry = owner.execute(
+        "SELECT account_id, record_uids FROM audit_journal WHERE action = 'retention.plan'"
+    ).fetchone()
     assert entry == (plan.run.planned_by_id, [plan.run.uid])
     assert kept.plan(today=LATER - timedelta(days=1)) is None, "on the last day nobody's has ended"
     assert kept.plan(today=date(2033, 4, 3)).run.people == 6, "the minor, seven years after majority"
@@ -311,7 +314,9 @@ def test_a_run_waits_for_whoever_is_recording_and_then_keeps_the_person(kept, ow
         )
         emptying = Thread(target=kept.empty, args=(run,))
         emptying.start()
-        waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+        waiting = (
+            "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+        )
         while not one(owner, waiting):
             assert emptying.is_alive()
     emptying.join(30)
