@@ -11,12 +11,12 @@ from django.db.models import DateTimeField, Model
 class Keeping:
     """Every column of a model is in `emptied` or in `kept`, unless its rows are `removed`: nothing is left undecided.
 
-    `person`: whose a row is, as SQL. `emptied`: column → what it says afterwards, as SQL, the same however often it is
-    emptied. `kept`: the columns that stay. `days`: columns whose day is a day of the person's records. `run`: the column
-    that names the run. `removed`: no record, its rows go altogether.
+    `person`: whose a row is, as SQL, where there is anything to ask or to do. `emptied`: column → what it says afterwards,
+    as SQL, the same however often it is emptied. `kept`: the columns that stay. `days`: columns whose day is a day of the
+    person's records. `run`: the column that names the run. `removed`: no record, its rows go altogether.
     """
 
-    person: str
+    person: str = ""
     kept: tuple[str, ...] = ()
     emptied: Mapping[str, str] = field(default_factory=dict)
     days: tuple[str, ...] = ()

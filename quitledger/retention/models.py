@@ -56,7 +56,7 @@ class PlannedPerson(models.Model):
     kept_until = models.DateField()
     outcome = models.CharField(max_length=10, choices=Outcome.choices, blank=True)
 
-    keeping = Keeping(person="person_id", kept=("id", "run_id", "person_id", "kept_until", "outcome"))
+    keeping = Keeping(kept=("id", "run_id", "person_id", "kept_until", "outcome"))
 
     class Meta:
         constraints = [

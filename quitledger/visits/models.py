@@ -174,7 +174,6 @@ class Service(models.Model):
     version = models.PositiveIntegerField(default=1)
 
     keeping = Keeping(
-        person="person_id",
         kept=(
             "id", "visit_id", "person_id", "institution_id", "visit_on", "in_force", "kind", "staff_id",
             "counselling_mode", "spacing_days", "entry_uid", "version",
@@ -227,7 +226,6 @@ class MedicationLine(models.Model):
     version = models.PositiveIntegerField(default=1)
 
     keeping = Keeping(
-        person="(SELECT v.person_id FROM visits_visit v WHERE v.id = visit_id)",
         kept=(
             "id", "service_id", "visit_id", "institution_id", "medicine_code", "supply_weeks", "supply_days", "version",
         ),
@@ -256,10 +254,7 @@ class Course(models.Model):
     course_no = models.PositiveSmallIntegerField("療程次")
     first_on = models.DateField("療程首日")
 
-    keeping = Keeping(
-        person="person_id",
-        kept=("id", "person_id", "institution_id", "kind", "course_year", "course_no", "first_on"),
-    )
+    keeping = Keeping(kept=("id", "person_id", "institution_id", "kind", "course_year", "course_no", "first_on"))
 
     class Meta:
         constraints = [
@@ -287,7 +282,6 @@ class CourseFinding(models.Model):
     found_at = models.DateTimeField(db_default=ProgrammeNow())
 
     keeping = Keeping(
-        person="(SELECT v.person_id FROM visits_visit v WHERE v.id = visit_id)",
         kept=(
             "id", "visit_id", "institution_id", "kind", "before_year", "before_no", "after_year", "after_no", "is_allowed",
             "caused_by", "found_at",

@@ -42,6 +42,7 @@ def test_every_column_is_decided(model):
     assert len(decided) == len(set(decided))
     assert set(decided) == (set() if keeping.removed else columns)
     assert set(keeping.days) <= columns
+    assert bool(keeping.person) is bool(keeping.emptied or keeping.days or keeping.removed)
 
 
 # Words of lists, no free text: cases.rules.FTND_ITEMS, and the codes of visits_medicine by their key.
