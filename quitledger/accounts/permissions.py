@@ -34,6 +34,8 @@ class Permission(StrEnum):
     MEDICINE_IMPORT = "medicine.import"
     AUDIT_READ = "audit.read"
     KEY_ROTATE = "key.rotate"
+    RETENTION_PLAN = "retention.plan"
+    RETENTION_RUN = "retention.run"
 
 
 class Role(StrEnum):
@@ -85,6 +87,7 @@ _PEOPLE = {
     _P.ACCOUNT_CONFIRM,
     _P.ACCOUNT_END,
 }
+_RETENTION = {_P.RETENTION_PLAN, _P.RETENTION_RUN}  # one plans, another confirms: whoever may the one may the other
 _DESK = _PEOPLE | {
     _P.CASE_READ,
     _P.IDENTITY_SHOW,
@@ -100,7 +103,7 @@ PERMISSIONS: dict[Role, frozenset[Permission]] = {
     Role.RECORDER: frozenset(_RECORDS),
     Role.SUPERVISOR: frozenset(_RECORDS | _PEOPLE | {_P.AUDIT_READ}),
     Role.DESK_OFFICER: frozenset(_DESK),
-    Role.DESK_SUPERVISOR: frozenset(_DESK | {_P.WINDOW_EXTEND}),
+    Role.DESK_SUPERVISOR: frozenset(_DESK | {_P.WINDOW_EXTEND} | _RETENTION),
     Role.ANALYST: frozenset(),
-    Role.ADMINISTRATOR: frozenset({_P.ACCOUNT_ADD, _P.MEDICINE_IMPORT, _P.COURSE_RECOMPUTE}),
+    Role.ADMINISTRATOR: frozenset({_P.ACCOUNT_ADD, _P.MEDICINE_IMPORT, _P.COURSE_RECOMPUTE} | _RETENTION),
 }

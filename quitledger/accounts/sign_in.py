@@ -1,4 +1,4 @@
-"""How people sign in: django-allauth with our adapters."""
+"""How people sign in: django-allauth with our adapters; and how they prove who they are at a command."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -10,13 +10,23 @@ from allauth.account import app_settings, auth_backends
 from allauth.account.adapter import DefaultAccountAdapter
 from allauth.core.internal.ratelimit import Rate, get_cache_key, parse_rates
 from allauth.mfa.adapter import DefaultMFAAdapter
+from allauth.mfa.models import Authenticator
+from allauth.mfa.recovery_codes.internal.auth import RecoveryCodes
+from allauth.mfa.totp.internal.auth import TOTP
 from django.core.cache import cache
 from django.core.exceptions import ImproperlyConfigured
 from django.db import connection
 from django.http import HttpRequest
 
+from quitledger.audit import journal
+from quitledger.policy.problem import Problem, Refused
+from quitledger.policy.sentences import Sentence
+
+from .actors import AGENCY, SYSTEM, Actor
 from .keys import keys
 from .models import User
+from .permissions import Permission, Role
+from .scope import scoped
 
 ACCOUNT_FIELDS = [field.attname for field in User._meta.concrete_fields]
 _found: ContextVar[User | None] = ContextVar("found_account", default=None)
@@ -78,6 +88,43 @@ class SecondFactorAdapter(DefaultMFAAdapter):
     def decrypt(self, encrypted_text: str) -> str:
         key_id, token = encrypted_text.split(":", 1)
         return keys().decrypt(bytes.fromhex(token), key_id, about=b"second-factor")
+
+
+# --- Who sits at a command -------------------------------------------------------------------------------------------
+
+
+def asks_second_factor(username: str) -> bool:
+    """Whether an account has a second factor, so that its password alone proves nothing. As the owner."""
+    return Authenticator.objects.filter(user__username__iexact=username.strip()).exists()
+
+
+def proved_account(*, username: str, password: str, code: str, permission: Permission) -> Actor:
+    """The account as it acts at the agency, for a command that needs a person. As the owner, outside a transaction.
+
+    Proved by its password and, where it has a second factor, by a `code` of its authenticator app or a recovery code, which
+    is used up by that. A try that failed is journaled. Raises Refused: in one sentence whatever was wrong, or where the
+    role does not carry the permission.
+    """
+    with scoped(SYSTEM):
+        user = User.objects.filter(username__iexact=username.strip(), is_active=True).first()
+        if user is None or not user.check_password(password) or not _passes_second_factor(user, code):
+            journal.record("account.sign_in_refused", record_type="account", uids=[user.uid] if user else [])
+            user = None
+    if user is None:
+        raise Refused([Problem("account-not-proved", "帳號、密碼或第二步驗證不正確。")])
+    actor = Actor(user.pk, AGENCY, Role(user.agency_role) if user.agency_role else None, user.display_name)
+    if not actor.may(permission):
+        message = Sentence("帳號 {username} 的角色不能做這件事。", username=user.username)
+        raise Refused([Problem("account-not-permitted", message)])
+    return actor
+
+
+def _passes_second_factor(user: User, code: str) -> bool:
+    factors = Authenticator.objects.filter(user=user)
+    kinds = {Authenticator.Type.TOTP: TOTP, Authenticator.Type.RECOVERY_CODES: RecoveryCodes}
+    return not factors or any(
+        kinds[factor.type](factor).validate_code(code) for factor in factors if factor.type in kinds
+    )
 
 
 # --- Tries that failed -----------------------------------------------------------------------------------------------

@@ -8,28 +8,44 @@ from django.db.models import Q
 from quitledger.accounts.keys import keys
 from quitledger.accounts.models import User
 from quitledger.audit.database import ProgrammeNow
+from quitledger.audit.keeping import Keeping
 from quitledger.institutions.models import Institution
 from quitledger.policy.identity import IdentityKind, mask
 from quitledger.policy.sentences import Words
+
+# What stands for a name and a number that were emptied when their keeping time had ended.
+EMPTIED_NAME, EMPTIED_NUMBER = Words("（保存期限已過，已清除）"), Words("（已清除）")
 
 
 class Person(models.Model):
     """A person, once in the nation: identity, birth date, sex, and nothing else. FHIR Patient.
 
     Rows are made by the database function cases_find_person alone; identity numbers are encrypted with a key outside
-    the database, found by keyed hash, shown masked.
+    the database, found by keyed hash, shown masked. When the keeping time has ended the identity is emptied under a run
+    (retention): the row stays, so that visits keep their person, and is found by no number any more.
     """
 
     uid = models.UUIDField(unique=True, db_default=RandomUUID(), editable=False)
     identity_kind = models.CharField(max_length=30, choices=[(kind.value, kind.label) for kind in IdentityKind])
     identity_country = models.CharField(max_length=3, blank=True)
-    identity_hash = models.BinaryField(max_length=32)
-    identity_token = models.BinaryField()
-    identity_key_id = models.CharField(max_length=20)
+    identity_hash = models.BinaryField(max_length=32, null=True)
+    identity_token = models.BinaryField(null=True)
+    identity_key_id = models.CharField(max_length=20, blank=True)
     birth_on = models.DateField("出生日期")
     sex = models.CharField("性別", max_length=6, choices=[("male", Words("男")), ("female", Words("女"))])
     created_at = models.DateTimeField(db_default=ProgrammeNow())
     changed_at = models.DateTimeField(db_default=ProgrammeNow())
+    emptied_run = models.BigIntegerField(null=True, editable=False)
+
+    keeping = Keeping(
+        person="id",
+        emptied={
+            "identity_hash": "NULL", "identity_token": "NULL", "identity_key_id": "''", "identity_country": "''",
+            "birth_on": "date_trunc('year', birth_on)::date",  # statistics count by age
+        },
+        kept=("id", "uid", "identity_kind", "sex", "created_at", "changed_at"),
+        days=("created_at",), run="emptied_run",
+    )  # fmt: skip
 
     class Meta:
         constraints = [
@@ -37,17 +53,33 @@ class Person(models.Model):
             # would tell an institution that the number is known.
             models.UniqueConstraint(name="cases_person_once", fields=["identity_hash", "birth_on"]),
             models.CheckConstraint(name="cases_person_sex", condition=Q(sex__in=["male", "female"])),
-        ]
+            models.CheckConstraint(
+                name="cases_person_emptied",
+                condition=Q(emptied_run=None, identity_hash__isnull=False, identity_token__isnull=False)
+                & ~Q(identity_key_id="")
+                | Q(
+                    emptied_run__isnull=False, identity_hash=None, identity_token=None, identity_key_id="",
+                    identity_country="", birth_on__month=1, birth_on__day=1,
+                ),
+            ),
+        ]  # fmt: skip
+
+    @property
+    def is_emptied(self) -> bool:
+        """True when the keeping time has ended and what told who it was is gone."""
+        return self.emptied_run is not None
 
     @property
     def identity_number(self) -> str:
-        """The whole number, decrypted. Journal the read where it is shown."""
+        """The whole number, decrypted; words instead where it was emptied. Journal the read where it is shown."""
+        if self.identity_token is None:
+            return EMPTIED_NUMBER
         return keys().decrypt(bytes(self.identity_token), self.identity_key_id, about=b"identity")
 
     @property
     def masked_identity(self) -> str:
-        """A12****789."""
-        return mask(self.identity_number)
+        """A12****789; words instead where it was emptied."""
+        return self.identity_number if self.is_emptied else mask(self.identity_number)
 
 
 class Case(models.Model):
@@ -64,6 +96,14 @@ class Case(models.Model):
     changed_by = models.ForeignKey(User, models.PROTECT, null=True, related_name="+")
     changed_at = models.DateTimeField(db_default=ProgrammeNow())
     change_reason = models.CharField(max_length=200, blank=True)
+    emptied_run = models.BigIntegerField(null=True, editable=False)
+
+    keeping = Keeping(
+        person="person_id",
+        emptied={"name": "''", "chart_no": "''", "phone": "''", "change_reason": "''"},
+        kept=("id", "uid", "person_id", "institution_id", "opened_on", "version", "changed_by_id", "changed_at"),
+        days=("opened_on", "changed_at"), run="emptied_run",
+    )  # fmt: skip
 
     class Meta:
         constraints = [
@@ -72,12 +112,21 @@ class Case(models.Model):
                 name="cases_case_chart_no_once", fields=["institution", "chart_no"], condition=~Q(chart_no="")
             ),
             models.UniqueConstraint(name="cases_case_key", fields=["id", "person", "institution"]),
-            models.CheckConstraint(name="cases_case_name", condition=~Q(name="")),
+            models.CheckConstraint(
+                name="cases_case_name",
+                condition=Q(emptied_run=None) & ~Q(name="")
+                | Q(emptied_run__isnull=False, name="", chart_no="", phone="", change_reason=""),
+            ),
         ]
         indexes = [GinIndex(name="cases_case_name_part", fields=["name"], opclasses=["gin_trgm_ops"])]
 
     def __str__(self) -> str:
-        return self.name
+        return self.called
+
+    @property
+    def called(self) -> str:
+        """The name as pages show it; words instead where it was emptied."""
+        return self.name or EMPTIED_NAME
 
 
 class Baseline(models.Model):
@@ -106,6 +155,18 @@ class Baseline(models.Model):
     changed_by = models.ForeignKey(User, models.PROTECT, null=True, related_name="+")
     changed_at = models.DateTimeField(db_default=ProgrammeNow())
     change_reason = models.CharField(max_length=200, blank=True)
+
+    keeping = Keeping(
+        person="person_id",
+        emptied={"change_reason": "''"},
+        kept=(
+            "id", "uid", "case_id", "person_id", "institution_id", "taken_on", "first_cigarette", "hard_to_refrain",
+            "hardest_to_give_up", "most_cigarettes", "more_in_first_hours", "smokes_when_ill", "ftnd_score",
+            "cigarettes_per_day", "co_ppm", "weight_kg", "pregnant", "insured", "version", "recorded_at", "changed_by_id",
+            "changed_at",
+        ),
+        days=("taken_on", "recorded_at", "changed_at"),
+    )  # fmt: skip
 
     class Meta:
         constraints = [

@@ -94,6 +94,13 @@ def age_on(birth_on: date, day: date) -> int:
     return day.year - birth_on.year - ((day.month, day.day) < (birth_on.month, birth_on.day))
 
 
+def person_emptied() -> Problem:
+    """Why nothing is recorded for a person whose keeping time has ended."""
+    return Problem(
+        "person-emptied", "這位戒菸者的保存期限已過，個人資料已清除，不能再登錄。再來時請以「新收個案」重新收案。"
+    )
+
+
 # --- Intake ---
 
 

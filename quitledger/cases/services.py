@@ -131,7 +131,7 @@ def register_case(entry: Registration, *, today: date, made_up_allowed: bool, by
     if known is not None:
         if _registers(known, entry):
             return known
-        raise Refused([recorded_otherwise("case-recorded-otherwise", Sentence("個案「{name}」", name=known.name))])
+        raise Refused([recorded_otherwise("case-recorded-otherwise", Sentence("個案「{name}」", name=known.called))])
     problems = check_registration(entry, today=today, made_up_allowed=made_up_allowed, by=by)
     if problems:
         raise Refused(problems)
@@ -184,6 +184,8 @@ def recorded_otherwise(code: str, what: Sentence) -> Problem:
 def _registers(case: Case, entry: Registration) -> bool:
     """True when the case is what the registration says."""
     person = case.person
+    if person.identity_hash is None:
+        return False  # emptied: nobody knows any more
     return (
         bytes(person.identity_hash) in identity_hashes(entry.identity_kind, entry.identity_number, entry.identity_country)
         and (person.birth_on, case.name, case.chart_no, case.phone)
@@ -211,6 +213,8 @@ def record_baseline(*, case: Case, entry: BaselineEntry, today: date, by: Actor)
     Raises PermissionDenied, Refused.
     """
     by.require(Permission.BASELINE_RECORD)
+    if case.person.is_emptied:
+        raise Refused([rules.person_emptied()])
     known = Baseline.objects.filter(uid=entry.uid, case=case).first()
     if known is not None:
         if _records(known, entry):
@@ -278,8 +282,10 @@ def _records(baseline: Baseline, entry: BaselineEntry) -> bool:
 def show_identity(*, case: Case, beside: Sequence[UUID] = (), by: Actor) -> str:
     """The whole identity number of a case's person, journaled, with the uids of the records shown `beside` it.
 
-    Raises PermissionDenied.
+    Raises PermissionDenied, and Refused where it was emptied.
     """
     by.require(Permission.IDENTITY_SHOW)
+    if case.person.is_emptied:
+        raise Refused([rules.person_emptied()])
     journal.record(Permission.IDENTITY_SHOW, record_type="case", uids=[case.uid, *beside])
     return case.person.identity_number

@@ -258,6 +258,12 @@ _SAID = {
 }  # fmt: skip
 
 
+_REWRITTEN = {
+    "keys": ("在第 {run} 次改寫時換金鑰", "were written anew under run {run} (keys)"),
+    "retention": ("依保存期限清除，第 {run} 次", "redacted under run {run}"),
+}
+
+
 def said(finding: "Finding") -> tuple[str, str]:
     """A finding in Chinese and in English."""
     chinese, english = _SAID[finding.fault.value]
@@ -276,10 +282,8 @@ def tell(report: "Report") -> None:
         )
     for name, rows in report.rewritten.items():
         kind, _, run = name.partition(" ")
-        chinese = {"keys": "換金鑰", "retention": "保存期滿清除"}[kind]
-        click.echo(
-            f"{rows} 版在第 {run} 次改寫時{chinese}。 / {rows} versions were written anew under run {run} ({kind})."
-        )
+        chinese, english = _REWRITTEN[kind]
+        click.echo(f"{rows} 版{chinese.format(run=run)}。 / {rows} versions {english.format(run=run)}.")
     if report.not_anchored:
         click.echo(
             f"{report.not_anchored} 個檢核點還沒寫到檢核點檔。 / {report.not_anchored} checkpoints are not in the anchor yet."

@@ -15,6 +15,10 @@ COMMANDS = {
     "restore": ("quitledger.ops.backup_command:restore", "由備份還原與查驗 / Restore a backup and verify it"),
     "archive": ("quitledger.ops.backup_command:archive", "封存 WAL / Archive WAL"),
     "keys": ("quitledger.ops.keys_command:keys_group", "金鑰 / Keys"),
+    "retention": (
+        "quitledger.ops.retention_command:retention",
+        "保存期滿個人資料的清除 / Emptying personal data whose keeping time has ended",
+    ),
     "audit": (
         "quitledger.ops.audit_command:audit",
         "稽核紀錄的檢核點與查驗 / Checkpoints of the journal, and their verification",

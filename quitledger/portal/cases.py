@@ -175,7 +175,7 @@ def case_show(request: Request, uid: UUID) -> HttpResponse:
 def case_identity(request: Request, uid: UUID) -> HttpResponse:
     """The same page with the whole identity number; journaled by itself. Only its button shows it, never an address."""
     case = case_or_404(request, uid)
-    if request.method != "POST":  # reloaded, or from the list of visited pages
+    if request.method != "POST" or case.person.is_emptied:  # reloaded, or from the list of visited pages
         return redirect("case_show", case.uid)
     whole = _whole(request, case)
     number = show_identity(case=case, beside=_beside(whole), by=request.desk.actor)
@@ -212,6 +212,8 @@ def _whole(request: Request, case: Case) -> dict[str, Any]:
 def baseline_record(request: Request, uid: UUID) -> HttpResponse:
     """收案評估 of a case."""
     case = case_or_404(request, uid)
+    if case.person.is_emptied:
+        return redirect("case_show", uid)  # which says why
     initial = {"uid": uuid4(), "taken_on": request.desk.today}
     form = BaselineForm(request.POST or None, initial=initial, sex=case.person.sex)
     if form.is_valid():

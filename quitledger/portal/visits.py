@@ -62,6 +62,8 @@ KEPT = ("uid", "visit_on", "visit_time", "cigarettes_per_day", "co_ppm", "note")
 def visit_record(request: Request, uid: UUID) -> HttpResponse:
     """Record a visit of a case; today's unless told otherwise."""
     case = case_or_404(request, uid)
+    if case.person.is_emptied:
+        return redirect("case_show", uid)  # which says why
     if (answer := drafts.answered(request, case)) is not None:
         return answer
     if request.method == "POST" and "repeat" not in request.POST and "add_line" not in request.POST:

@@ -135,6 +135,7 @@ class Known:
             if same
             else None,
             courses=self.courses.facts(case),
+            emptied=case.person.is_emptied,
         )
 
     def add(self, visit: Visit, services: Iterable[Service], weeks: int) -> None:

@@ -12,6 +12,7 @@ from django.db.models import F, Func, Q
 
 from quitledger.accounts.models import User
 from quitledger.audit.database import ProgrammeNow
+from quitledger.audit.keeping import Keeping
 from quitledger.cases.models import Case, Person
 from quitledger.institutions.models import Institution, StaffMember
 from quitledger.policy.sentences import Words
@@ -128,6 +129,17 @@ class Visit(models.Model):
     change_reason = models.CharField(max_length=200, blank=True)
     authority = models.UUIDField(null=True, blank=True)
 
+    keeping = Keeping(
+        person="person_id",
+        emptied={"note": "''", "change_reason": "''"},
+        kept=(
+            "id", "uid", "case_id", "person_id", "institution_id", "visit_on", "visit_time", "pregnant",
+            "cigarettes_per_day", "co_ppm", "in_force", "version", "recorded_at", "recorded_by_id", "changed_at",
+            "changed_by_id", "authority",
+        ),
+        days=("visit_on", "recorded_at", "changed_at"),
+    )  # fmt: skip
+
     class Meta:
         constraints = [
             models.UniqueConstraint(
@@ -161,6 +173,13 @@ class Service(models.Model):
     spacing_days = models.PositiveSmallIntegerField()
     entry_uid = models.UUIDField()  # the form (or line of a file) that recorded it: sent again, it is known by this
     version = models.PositiveIntegerField(default=1)
+
+    keeping = Keeping(
+        kept=(
+            "id", "visit_id", "person_id", "institution_id", "visit_on", "in_force", "kind", "staff_id",
+            "counselling_mode", "spacing_days", "entry_uid", "version",
+        ),
+    )  # fmt: skip
 
     class Meta:
         constraints = [
@@ -210,6 +229,12 @@ class MedicationLine(models.Model):
     supply_days = models.PositiveSmallIntegerField("天數")
     version = models.PositiveIntegerField(default=1)
 
+    keeping = Keeping(
+        kept=(
+            "id", "service_id", "visit_id", "institution_id", "medicine_code", "supply_weeks", "supply_days", "version",
+        ),
+    )  # fmt: skip
+
     class Meta:
         constraints = [
             models.UniqueConstraint(name="visits_medication_line_once", fields=["service", "medicine"]),
@@ -232,6 +257,8 @@ class Course(models.Model):
     course_year = models.PositiveSmallIntegerField("年度")
     course_no = models.PositiveSmallIntegerField("療程次")
     first_on = models.DateField("療程首日")
+
+    keeping = Keeping(kept=("id", "person_id", "institution_id", "kind", "course_year", "course_no", "first_on"))
 
     class Meta:
         constraints = [
@@ -258,6 +285,13 @@ class CourseFinding(models.Model):
     caused_by = models.UUIDField(null=True)  # the visit whose write did it; null: the command that computes all anew
     found_at = models.DateTimeField(db_default=ProgrammeNow())
 
+    keeping = Keeping(
+        kept=(
+            "id", "visit_id", "institution_id", "kind", "before_year", "before_no", "after_year", "after_no", "is_allowed",
+            "caused_by", "found_at",
+        ),
+    )  # fmt: skip
+
     class Meta:
         indexes = [models.Index(name="visits_coursefinding_newest", fields=["-found_at", "-id"])]
 
@@ -274,6 +308,11 @@ class Draft(models.Model):
     visit = models.ForeignKey(Visit, models.PROTECT, null=True, blank=True, related_name="+")
     contents = models.JSONField()  # field → the texts typed
     changed_at = models.DateTimeField(db_default=ProgrammeNow())
+
+    # Somebody who types means to record: the day of a draft counts like that of a record.
+    keeping = Keeping(
+        person="(SELECT c.person_id FROM cases_case c WHERE c.id = case_id)", days=("changed_at",), removed=True
+    )
 
     class Meta:
         constraints = [

@@ -15,7 +15,7 @@ from django.db.models import QuerySet
 from quitledger.accounts.actors import Actor
 from quitledger.accounts.keys import keys
 from quitledger.accounts.permissions import Permission
-from quitledger.cases.models import Baseline, Case
+from quitledger.cases.models import EMPTIED_NAME, EMPTIED_NUMBER, Baseline, Case
 from quitledger.cases.rules import Eligibility
 from quitledger.policy import TAIPEI
 from quitledger.policy.identity import mask
@@ -217,8 +217,9 @@ def _row(row: tuple[Any, ...], services: list[ServiceRow]) -> VisitRow:
     _, uid, visit_on, visit_time, in_force, version, recorded_at, until, tag, case_uid, name, chart_no = row[:12]
     token, key_id, institution_name, cigarettes_per_day, co_ppm, note, recorded_by = row[12:]
     return VisitRow(
-        uid, visit_on, visit_time, in_force, version, recorded_at, until, Timeliness(tag), case_uid, name, chart_no,
-        mask(keys().decrypt(token, key_id, about=b"identity")), institution_name or "", cigarettes_per_day, co_ppm, note,
+        uid, visit_on, visit_time, in_force, version, recorded_at, until, Timeliness(tag), case_uid,
+        name or EMPTIED_NAME, chart_no,
+        EMPTIED_NUMBER if token is None else mask(keys().decrypt(token, key_id, about=b"identity")), institution_name or "", cigarettes_per_day, co_ppm, note,
         recorded_by or "", tuple(services),
     )  # fmt: skip
 

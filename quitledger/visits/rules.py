@@ -17,6 +17,7 @@ from quitledger.cases.rules import (
     baseline_of_course,
     implausible,
     medication_eligibility,
+    person_emptied,
     pregnancy_problems,
 )
 from quitledger.policy import TAIPEI, Month, PolicyGap, Problem, Sentence, Several, Words, Year, policy_on
@@ -245,6 +246,7 @@ class Facts:
     services: Sequence[RecordedService] = field(default_factory=tuple)
     same_day: RecordedVisit | None = None
     courses: "CourseFacts" = field(default_factory=lambda: CourseFacts())
+    emptied: bool = False  # the person's keeping time has ended
 
 
 @dataclass(frozen=True)
@@ -289,6 +291,10 @@ def check_visit(entry: Entry, facts: Facts) -> list[Problem]:
             message = Sentence("{reason}還不能登錄，請洽管理窗口。", reason=gap.reason)
             problems.append(Problem("policy-unknown", message, "visit_on", gap.name))
     return problems
+
+
+def _person(entry: Entry, facts: Facts) -> list[Problem]:
+    return [person_emptied()] if facts.emptied else []
 
 
 def _services(entry: Entry, facts: Facts) -> list[Problem]:
@@ -631,7 +637,7 @@ def _values(entry: Entry, facts: Facts) -> list[Problem]:
 
 
 _RULES = (
-    *(_services, _day, _window, _contract, _staff, _lines, _same_day, _spacing),
+    *(_person, _services, _day, _window, _contract, _staff, _lines, _same_day, _spacing),
     *(_courses, _eligibility, _values),
 )
 

@@ -17,6 +17,7 @@ from quitledger.accounts.permissions import Permission
 from quitledger.audit import journal
 from quitledger.audit.database import ProgrammeNow
 from quitledger.cases.models import Case
+from quitledger.cases.rules import person_emptied
 from quitledger.institutions import imports
 from quitledger.institutions.imports import CHANGED, NEW, SAME, Column, ImportReport, Recorded
 from quitledger.institutions.models import Membership
@@ -218,11 +219,13 @@ def keep_draft(*, case: Case, visit: Visit | None, contents: Mapping[str, list[s
     """Keep what is being typed for a person's next visit (or for the change of `visit`), in place of what was kept.
 
     A draft is no record: it is unchecked, counts nowhere, and only the account sees it. Journaled when it begins.
-    Raises PermissionDenied, and Refused where it is longer than any form of ours.
+    Raises PermissionDenied, and Refused where it is longer than any form of ours, or the person's keeping time has ended.
     """
     by.require(Permission.VISIT_RECORD)
     if sum(len(text) for texts in contents.values() for text in texts) > _LONGEST_DRAFT:
         raise Refused([Problem("draft-too-long", "草稿太長，沒有存下。請縮短備註。", "note")])
+    if case.person.is_emptied:
+        raise Refused([person_emptied()])
     with transaction.atomic():
         _, begun = Draft.objects.update_or_create(
             account_id=by.account_id, case=case, visit=visit, institution_id=by.at_institution(),

@@ -71,6 +71,8 @@ ACTIONS: dict[str, tuple[str, str]] = {
     "clock.set": (OTHER, Words("調整示範資料庫的日期")),
     "database.restore": (OTHER, Words("由備份還原資料庫")),
     _P.KEY_ROTATE: (OTHER, Words("換金鑰")),
+    _P.RETENTION_PLAN: (OTHER, Words("擬定保存期滿清除的計畫")),
+    _P.RETENTION_RUN: (WRITTEN, Words("清除保存期滿的個人資料")),
     "keys.export": (OTHER, Words("匯出金鑰")),
     "demo.load": (OTHER, Words("載入示範資料")),
 }
@@ -125,7 +127,7 @@ class TrailEntry:
     @property
     def field_words(self) -> tuple[str, ...]:
         """The fields as pages call them."""
-        return tuple(FIELD_WORDS.get(name, name) for name in self.fields)
+        return tuple(dict.fromkeys(FIELD_WORDS.get(name, name) for name in self.fields))
 
 
 def uids_of(case: Case, *, by: Actor) -> tuple[UUID, ...]:
@@ -222,9 +224,9 @@ def _names(wanted: set[UUID]) -> dict[UUID, Named]:
     """How records are called, of those that the actor may see."""
     found: dict[UUID, Named] = {}
     for case in Case.objects.filter(uid__in=wanted):
-        found[case.uid] = Named(case.uid, case.name, "case_show")
+        found[case.uid] = Named(case.uid, case.called, "case_show")
     for visit in Visit.objects.filter(uid__in=wanted).select_related("case"):
-        words = Sentence("{name} {day} 就醫", name=visit.case.name, day=visit.visit_on)
+        words = Sentence("{name} {day} 就醫", name=visit.case.called, day=visit.visit_on)
         found[visit.uid] = Named(visit.uid, words, "visit_show")
     for user in User.objects.filter(uid__in=wanted - found.keys()):
         found[user.uid] = Named(user.uid, user.display_name, "")
@@ -250,5 +252,7 @@ FIELD_WORDS: dict[str, str] = {
     "month": Words("就醫月份"), "reach": Words("對象"), "closes_at": Words("截止時間"), "reason": Words("原因"),
     "download": Words("下載"), "kind": Words("種類"), "year": Words("年度"), "visits": Words("人次上限"), "number": Words("字號"),
     "profession": Words("職類"), "clock_offset": Words("日期"), "months": Words("月份"), "partitions": Words("稽核分割區"),
+    "identity_hash": Words("證號"), "identity_token": Words("證號"), "identity_key_id": Words("證號"),
+    "identity_country": Words("核發國家"), "change_reason": Words("原因"), "kept_until": Words("保存到"),
     "may_medicate": Words("可提供用藥"), "may_counsel": Words("可提供衛教"), "end_reason": Words("終止原因"), "contract": Words("合約"),
 }  # fmt: skip

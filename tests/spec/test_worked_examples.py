@@ -25,6 +25,7 @@ from quitledger.policy import (
     policy_on,
 )
 from quitledger.policy.identity import IdentityKind, check_identity, mask, sex_of
+from quitledger.retention.rules import has_ended, kept_until
 from quitledger.visits.courses import CourseService, courses_of, with_service
 from quitledger.visits.rules import (
     COUNSELLING,
@@ -210,6 +211,15 @@ def ftnd_example(given):
     return {"分數": str(score), "達用藥分數": "是" if enough else "否", "訊息": messages(problems)}
 
 
+def keeping_example(given):
+    days = [parse_date(day) for day in given.pop("紀錄日期")]
+    until = kept_until(days, parse_date(given.pop("出生日期")))
+    answer = {"保存到": format_roc(until) if until else "永久"}
+    if "今天" in given:
+        answer["能否清除"] = yes(has_ended(until, parse_date(given.pop("今天"))), "可以")
+    return answer
+
+
 ADAPTERS = {
     "期限": window_example,
     "間隔": spacing_example,
@@ -217,6 +227,7 @@ ADAPTERS = {
     "療程": course_example,
     "證號": identity_example,
     "尼古丁成癮度": ftnd_example,
+    "保存期限": keeping_example,
 }
 
 
