@@ -144,6 +144,7 @@ def as_if_recorded(url: str, *, since: date | None = None) -> None:
     """
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("SELECT set_config('quitledger.scope', '0', false)")
+        connection.execute("SET enable_nestloop = off")  # a history is empty now, and not for long
         followed = connection.execute("SELECT tgrelid::regclass::text FROM pg_trigger WHERE tgname = 'keep_insert'")
         for (name,) in followed.fetchall():
             columns = connection.execute(
