@@ -250,16 +250,16 @@ def promote(although_it_answers: bool) -> None:
                 "主資料庫還在回應：請先在那裡執行 quitledger replica retire（或確定要這樣做，加上 --although-it-answers）。",
                 "The primary still answers: run quitledger replica retire there first, or add --although-it-answers.",
             )
-        elsewhere = cluster.source.data_folder is None
-        timeline = replication.promote(cluster)
+        made = replication.promote(cluster)
         click.echo(
-            f"已接替，{time.monotonic() - began:.1f} 秒，時間線 {timeline}。 / Promoted; timeline {timeline}.",
+            f"已接替，{time.monotonic() - began:.1f} 秒，時間線 {made.timeline}。 / Promoted; timeline {made.timeline}.",
         )
-        if elsewhere:
-            click.echo(
-                "舊的主資料庫不可再啟動：請在那裡執行 quitledger replica retire。"
-                " / The old primary must not start again: run quitledger replica retire there."
-            )
+        click.echo(
+            "舊的主資料庫已標明不再啟動。 / The old primary is kept from starting again."
+            if made.fenced
+            else "舊的主資料庫不可再啟動，它若回來，請在那裡執行 quitledger replica retire。"
+            " / The old primary must not start again: should it come back, run quitledger replica retire there."
+        )
         _wait_until_left()
         _journal()
         _tell_what_to_bring(cluster)
@@ -360,10 +360,12 @@ def _streaming(cluster: Cluster) -> Iterator[bool]:
             return
         if not cluster.status().running:
             click.echo("複本已停止，重新啟動。 / The replica stopped; starting it again.", err=True)
-        with suppress(PostgresError):  # the primary's folder may be gone
+        cluster.ensure_running()
+        now = None
+        with suppress(PostgresError):  # what it was just asked may have been cut off; it is asked again
             replication.keep_up(cluster)
-        now = replication.reception(cluster)
-        if now.streaming is not before:
+            now = replication.reception(cluster)
+        if now is not None and now.streaming is not before:
             before = now.streaming
             click.echo(
                 f"複本 {now.name} 正在接收 {now.primary} 的變動，Ctrl-C 停止。 / {now.name} follows {now.primary}; Ctrl-C stops it."
@@ -418,6 +420,7 @@ def _tell_reception(cluster: Cluster, as_json: bool) -> bool:
     from .replication import lacking, reception
 
     now, missing = reception(cluster), lacking()
+    assert now is not None
     if as_json:
         facts = asdict(now) | {"lacking": [str(path) for path in missing]}
         click.echo(json.dumps({"role": "replica", **facts}, ensure_ascii=False, indent=2))

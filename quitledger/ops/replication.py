@@ -8,6 +8,8 @@ the superuser and the owner may connect, and counts alone are printed from it (d
 import json
 import os
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -179,10 +181,11 @@ def join(cluster: Cluster, invitation: Invitation, *, host: str | None = None, p
     cluster.ensure_running()
 
 
-def reception(cluster: Cluster) -> Reception:
-    """How the running replica gets on."""
+def reception(cluster: Cluster) -> Reception | None:
+    """How the running replica gets on; None once it is promoted."""
     source = cluster.source
-    assert source is not None
+    if source is None:
+        return None
     with _superuser(cluster) as superuser:
         row = superuser.execute(
             "SELECT coalesce(w.status = 'streaming', false),"
@@ -222,21 +225,41 @@ def primary_answers(cluster: Cluster) -> bool:
     return True
 
 
-def promote(cluster: Cluster) -> int:
-    """Make the replica a database of its own that is written to; returns its new timeline.
+@dataclass(frozen=True)
+class Promotion:
+    """What a promotion came to. `fenced`: the old primary is kept from starting again; on another machine it is not."""
 
-    The old primary, where its data folder is on this machine, is stopped and kept from starting again. Raises
-    PostgresError.
+    timeline: int
+    fenced: bool
+
+
+def promote(cluster: Cluster) -> Promotion:
+    """Make the replica a database of its own that is written to.
+
+    The old primary, where its data folder is on this machine, is stopped and kept from starting again; a folder that
+    cannot be written any more is no reason to wait. Raises PostgresError, also where the old primary will not stop.
     """
     source = cluster.source
     assert source is not None
-    if source.data_folder is not None and (Path(source.data_folder) / "postgres.json").exists():
-        Cluster(Path(source.data_folder)).retire(f"{source.name} ({cluster.data_folder})")
+    fenced = source.data_folder is not None and _fence(Cluster(Path(source.data_folder)), by=source.name)
     cluster.promote()
     with _superuser(cluster) as superuser:
         row = superuser.execute("SELECT left(pg_walfile_name(pg_current_wal_lsn()), 8)").fetchone()
     assert row is not None
-    return int(row[0], 16)
+    return Promotion(int(row[0], 16), fenced)
+
+
+def _fence(primary: Cluster, *, by: str) -> bool:
+    """Retire the primary if its folder can still be used; whether that was done. Raises PostgresError while it runs."""
+    try:
+        if primary.status().version is None:
+            return False
+        primary.retire(by)
+    except (PostgresError, OSError):
+        if primary.status().running:
+            raise
+        return False
+    return True
 
 
 def lacking() -> list[Path]:
@@ -245,5 +268,12 @@ def lacking() -> list[Path]:
     return [path for path in files or (keys_path(), signing_key_path(), anchor_path()) if not path.exists()]
 
 
-def _superuser(cluster: Cluster) -> psycopg.Connection[Any]:
-    return psycopg.connect(cluster.ensure_running().url(), autocommit=True)
+@contextmanager
+def _superuser(cluster: Cluster) -> Iterator[psycopg.Connection[Any]]:
+    """A connection as the superuser, autocommit. Raises PostgresError."""
+    url = cluster.ensure_running().url()
+    try:
+        with psycopg.connect(url, autocommit=True, options="-c synchronous_commit=local") as superuser:
+            yield superuser
+    except psycopg.Error as error:
+        raise PostgresError(f"資料庫拒絕了：{error}", f"The database refused: {error}") from error

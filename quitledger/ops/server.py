@@ -282,18 +282,21 @@ def _database(note: Note) -> Iterator[None]:
             cluster.stop()
 
 
-def tell_waiting(cluster: Cluster, *, told: bool = False) -> bool:
-    """Say when every write waits for a replica that is not there (unless `told`), and when it goes on; whether it does."""
-    if cluster.waits_for is None and not told:
+def tell_waiting(cluster: Cluster, *, said: bool = False) -> bool:
+    """Say when every write waits for a replica that is not there (unless that was `said`), and when it goes on; whether it does."""
+    if cluster.waits_for is None and not said:
         return False
-    waits = waiting_commits(cluster) is not None
-    if waits and not told:
+    try:
+        waits = waiting_commits(cluster) is not None
+    except PostgresError:  # it is asked again; this alone is no reason to stop
+        return said
+    if waits and not said:
         click.echo(
             f"寫入停住，等複本 {cluster.waits_for}：接回它，或執行 quitledger replica asynchronous 不再等。"
             f" / Writes wait for the replica {cluster.waits_for}: bring it back, or quitledger replica asynchronous.",
             err=True,
         )
-    elif told and not waits:
+    elif said and not waits:
         click.echo("寫入恢復了。 / Writes go on.", err=True)
     return waits
 
@@ -382,7 +385,7 @@ class Site:
                 self._bring_back(child)
         if self.cluster is not None and time.monotonic() > self.next_look_at_replica:
             self.next_look_at_replica = time.monotonic() + LOOK_AT_REPLICA_EVERY
-            self.waiting = tell_waiting(self.cluster, told=self.waiting)
+            self.waiting = tell_waiting(self.cluster, said=self.waiting)
         if time.monotonic() > self.next_maintenance:
             self.next_maintenance += MAINTAIN_EVERY
             self._maintain()
