@@ -8,6 +8,7 @@ the superuser and the owner may connect, and counts alone are printed from it (d
 import json
 import os
 import re
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -24,6 +25,7 @@ from .binaries import PostgresError
 from .postgres import HOST, REPLICATION, Cluster, Source
 
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,30}")  # PostgreSQL's rule for the name of a slot
+_IN_FORCE_WITHIN = 10.0  # seconds
 
 
 @dataclass(frozen=True)
@@ -139,15 +141,43 @@ def waiting_commits(cluster: Cluster) -> int | None:
 def wait_for(cluster: Cluster, name: str | None) -> None:
     """Acknowledge commits only when the replica `name` has them on disk; None: when the primary has.
 
-    Raises PostgresError unless that replica follows now: every commit would wait for it.
+    Holds for every commit from our return on. Raises PostgresError, and changes nothing, unless that replica follows
+    now: every commit would wait for it.
     """
     cluster.refuse_replica()
-    if name is not None and not any(standby.streaming for standby in standbys(cluster) if standby.name == name):
-        raise PostgresError(
-            f"複本 {name} 沒有在接收，等它的話每筆寫入都會停住，因此沒有改變。",
-            f"No replica {name} follows now: every write would wait for it, so nothing was changed.",
-        )
-    cluster.wait_for(name)
+    if name is None:
+        cluster.wait_for(None)
+    elif not any(standby.streaming for standby in standbys(cluster) if standby.name == name):
+        raise _not_there(name)
+    else:
+        before = cluster.waits_for
+        cluster.wait_for(name)
+        try:
+            _until_in_force(cluster, name)
+        except PostgresError:
+            cluster.wait_for(before)
+            raise
+
+
+def _until_in_force(cluster: Cluster, name: str) -> None:
+    """Return when the server waits for the replica `name`; it reads its settings in its own time."""
+    deadline = time.monotonic() + _IN_FORCE_WITHIN
+    with _superuser(cluster) as superuser:
+        sync = "SELECT FROM pg_stat_replication WHERE application_name = %s AND sync_state = 'sync'"
+        while superuser.execute(sync, [name]).fetchone() is None:
+            if time.monotonic() > deadline:
+                raise _not_there(name)
+            time.sleep(0.02)
+        # The process that tells all others whether to wait is the one that makes checkpoints: once it has made one
+        # that was asked for now, it has read them, too.
+        superuser.execute("CHECKPOINT")
+
+
+def _not_there(name: str) -> PostgresError:
+    return PostgresError(
+        f"複本 {name} 沒有在接收，等它的話每筆寫入都會停住，因此沒有改變。",
+        f"No replica {name} follows now: every write would wait for it, so nothing was changed.",
+    )
 
 
 def forget(cluster: Cluster, name: str) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 import psycopg
 
-from . import courses, lists, proof, recording
+from . import courses, lists, proof, recording, replica
 from .nation import OPEN_DAYS, nation
 
 
@@ -21,11 +21,13 @@ def main() -> None:
     """Ends with an error where an answer or what it left in the database was wrong; whether aims were met is told."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a small nation and few requests: does it run at all?")
-    parser.add_argument("--only", choices=["courses", "proof", "lists", "recording"], help="one part alone")
+    parser.add_argument("--only", choices=["courses", "proof", "lists", "recording", "replica"], help="one part alone")
     quick, only = (asked := parser.parse_args()).quick, asked.only
     plan = {1: 80, 4: 160, 16: 320} if quick else {1: 800, 4: 2400, 16: 4800}
-    # The first institution records in every round: warm-up, 1 client, 4 and 16.
+    drilled = 80 if quick else 400
+    # The first institution records in every round: warm-up, 1 client, 4 and 16, and both drills.
     most = sum(math.ceil(visits / clients) for clients, visits in [(16, recording.WARM_UP), *plan.items()])
+    most += replica.most_forms(drilled)
     size = {"institutions": 200, "visits": 20_000} if quick else {"institutions": 2_776, "visits": 1_000_000}
     workers = os.cpu_count() or 1
     begin = time.perf_counter()
@@ -40,6 +42,8 @@ def main() -> None:
             "proof": lambda: proof.measure(made, tell=tell),
             "lists": lambda: lists.measure(made, workers=workers, requests=60 if quick else 240, tell=tell),
             "recording": lambda: recording.measure(made, workers=workers, plan=plan, tell=tell),
+            # The last one: the nation's server is killed in it.
+            "replica": lambda: replica.measure(made, workers=workers, enough=drilled, tell=tell),
         }
         measured = {name: measure() for name, measure in parts.items() if only in (None, name)}
     result |= measured

@@ -14,10 +14,12 @@ from uuid import UUID, uuid4
 
 import psycopg
 import pytest
+from click.testing import CliRunner, Result
 from django.db import connections
 
 from quitledger.accounts.scope import scoped
 from quitledger.ops import replication
+from quitledger.ops.command import main
 from quitledger.ops.database import migrate
 from quitledger.ops.postgres import APPLICATION, Cluster, DatabaseUrls
 from quitledger.ops.server import tell_waiting
@@ -53,7 +55,6 @@ def made(top: Path) -> Cluster:
     connect_django(urls.owner_url)
     migrate(app_url=urls.app_url, purpose="test")
     world.set_clock()
-    migrate(app_url=urls.app_url, purpose="test")
     with scoped(world.SYSTEM):
         world.build()
     connections.close_all()
@@ -61,15 +62,20 @@ def made(top: Path) -> Cluster:
     return cluster
 
 
+def is_alive(cluster: Cluster) -> bool:
+    return cluster.status().running and cluster.is_replica
+
+
 @pytest.fixture
-def primary(made: Cluster) -> Cluster:
-    """The primary, running again whatever became of it, without a replica; Django is its application."""
+def primary(made: Cluster, top: Path) -> Cluster:
+    """The primary, running again whatever became of it, waiting for nobody; Django is its application."""
     made.reinstate()
     made.wait_for(None)
     connect_django(made.ensure_database().app_url)
     for standby in replication.standbys(made):
-        eventually(lambda name=standby.name: not follows(made, name))
-        replication.forget(made, standby.name)
+        if not (standby.name == "reports" and is_alive(Cluster(top / "replica"))):
+            eventually(lambda name=standby.name: not follows(made, name))
+            replication.forget(made, standby.name)
     return made
 
 
@@ -77,22 +83,44 @@ def follows(primary: Cluster, name: str) -> bool:
     return any(standby.streaming for standby in replication.standbys(primary) if standby.name == name)
 
 
+def has_everything(primary: Cluster) -> bool:
+    return [standby.lag_bytes for standby in replication.standbys(primary)] == [0]
+
+
 @pytest.fixture
-def replica(primary: Cluster, top: Path) -> Iterator[Cluster]:
-    """A replica that follows."""
+def replica(primary: Cluster, top: Path) -> Cluster:
+    """A replica that follows: the last test's where it still is one, else a new one."""
     cluster = Cluster(top / "replica")
-    replication.join(cluster, replication.invite(primary, "reports"))
-    eventually(lambda: follows(primary, "reports"))
-    yield cluster
-    if (top / "replica" / "postgres.json").exists():
+    if not is_alive(cluster):
         cluster.remove()
+        replication.join(cluster, replication.invite(primary, "reports"))
+    eventually(lambda: follows(primary, "reports"))
+    return cluster
 
 
 def here(cluster: Cluster) -> dict[str, str]:
     return environment(cluster.data_folder)
 
 
+def command(cluster: Cluster, *words: str) -> Result:
+    """The outcome of a command that needs no Django, in this process."""
+    return CliRunner().invoke(main, words, env=here(cluster))
+
+
 def done(cluster: Cluster, *words: str) -> str:
+    outcome = command(cluster, *words)
+    assert outcome.exit_code == 0, outcome.output
+    return outcome.stdout
+
+
+def refused(cluster: Cluster, *words: str) -> str:
+    outcome = command(cluster, *words)
+    assert outcome.exit_code == 1, outcome.output
+    return outcome.output
+
+
+def done_apart(cluster: Cluster, *words: str) -> str:
+    """What a command of another process said."""
     outcome = quitledger(*words, **here(cluster))
     assert outcome.returncode == 0, outcome
     return outcome.stdout
@@ -161,34 +189,34 @@ def test_what_an_asynchronous_replica_has_is_whole_when_the_primary_is_lost(prim
     assert len(missing) < len(acknowledged), "it did follow"
 
 
-def test_visits_that_the_replica_never_got_are_counted_as_lost_and_the_anchor_knows_of_them(primary, replica, top):
-    done(primary, "audit", "checkpoint")
+def test_visits_that_the_replica_never_got_are_counted_as_lost_and_the_anchor_knows_of_them(primary, replica):
+    done_apart(primary, "audit", "checkpoint")
+    eventually(lambda: has_everything(primary))
     replica.stop()
     acknowledged = acknowledged_until(lambda: refuse_clients(primary), enough=5)
     with psycopg.connect(primary.ensure_running().url(), autocommit=True) as superuser:
         superuser.execute(f"ALTER ROLE {APPLICATION} LOGIN")
-    done(primary, "audit", "checkpoint")
+    done_apart(primary, "audit", "checkpoint")
     kill(primary)
     for name in ("keys.json", "checkpoint-key.pem", "anchor.txt"):
         shutil.copy(primary.data_folder / name, replica.data_folder)
-    said = done(replica, "replica", "promote")
+    said = done_apart(replica, "replica", "promote")
     assert "時間線 2" in said
     assert "舊的主資料庫已標明不再啟動" in said
     assert "需要的金鑰都在" in said
     assert lost(acknowledged, replica.ensure_database()) == set(acknowledged)
 
     assert_told(quitledger("audit", "verify", **here(replica)), "資料庫少了檢核點")
-    assert_told(quitledger("audit", "checkpoint", **here(replica)), "quitledger audit continue")
-    assert "已載明還原：1 個檢核點" in done(replica, "audit", "continue", "--reason", "主機毀損")
-    done(replica, "audit", "checkpoint")
-    verified = done(replica, "audit", "verify")
+    assert "已載明還原：1 個檢核點" in done_apart(replica, "audit", "continue", "--reason", "主機毀損")
+    assert "新檢核點 1 個" in done_apart(replica, "audit", "checkpoint")
+    verified = done_apart(replica, "audit", "verify")
     assert "主機毀損" in verified
     assert "沒有發現竄改" in verified
     with psycopg.connect(replica.ensure_database().owner_url) as owner:
         assert sql.one(owner, "SELECT count(*) FROM audit_journal WHERE action = 'database.promote'") == 1
 
-    for words in (("db", "start"), ("run",), ("audit", "verify")):
-        assert_told(quitledger(*words, **here(primary)), "已由複本 reports 接替", "retire --undo")
+    for words in (("db", "start"), ("run",)):
+        assert "已由複本 reports 接替" in refused(primary, *words)
     assert "可以再啟動" in done(primary, "replica", "retire", "--undo")
     assert lost(acknowledged, primary.ensure_database()) == set(), "the old one has them still"
 
@@ -211,8 +239,8 @@ def test_a_replica_is_started_looked_at_and_promoted_by_commands(primary, top, r
     replica = Cluster(data)
 
     seen = json.loads(done(primary, "replica", "status", "--json"))
-    (standby,) = seen["replicas"]
-    assert (seen["waits_for"], seen["waiting"], standby["name"]) == ("second", None, "second")
+    standby = next(one for one in seen["replicas"] if one["name"] == "second")
+    assert (seen["waits_for"], seen["waiting"]) == ("second", None)
     assert standby["streaming"]
     assert standby["waited_for"]
     assert "second\t接收中 follows\t同步 synchronous" in done(primary, "replica", "status")
@@ -220,22 +248,20 @@ def test_a_replica_is_started_looked_at_and_promoted_by_commands(primary, top, r
     assert (own["role"], own["streaming"], own["lag_bytes"]) == ("replica", True, 0)
     assert [Path(path).name for path in own["lacking"]] == ["keys.json", "checkpoint-key.pem", "anchor.txt"]
 
-    assert_told(quitledger("replica", "promote", **here(replica)), "主資料庫還在回應")
-    assert_told(quitledger("replica", "run", **here(replica)), "複本已在執行")
+    assert "主資料庫還在回應" in refused(replica, "replica", "promote")
+    assert "複本已在執行" in refused(replica, "replica", "run")
     done(primary, "replica", "retire", "--for", "second")
-    assert_told(quitledger("db", "start", **here(primary)), "已由複本 second 接替")
-    said = done(replica, "replica", "promote")
+    assert "已由複本 second 接替" in refused(primary, "db", "start")
+    said = done_apart(replica, "replica", "promote")
     assert f"缺 {data}/keys.json" in said
     following.says("複本已升為主資料庫")
     assert following.process.wait(PATIENCE) == 0
     with psycopg.connect(replica.ensure_database().app_url) as app:
         assert sql.one(app, "SELECT pg_is_in_recovery()") is False
         assert sql.one(app, "SHOW synchronous_standby_names") == "", "what the primary waited for is not inherited"
-    assert_told(quitledger("replica", "promote", **here(replica)), "這裡沒有複本")
-
-    back = run(primary.data_folder, "--of", str(data))
-    assert back.process.wait(PATIENCE) == 1
-    assert "--anew" in back.said(), "a retired primary is not overwritten without being told to"
+    assert "這裡沒有複本" in refused(replica, "replica", "promote")
+    # A retired primary is not overwritten without being told to.
+    assert "--anew" in refused(primary, "replica", "run", "--of", str(data))
 
 
 def test_when_the_replica_that_is_waited_for_dies_writes_stop_until_told_not_to_wait(primary, replica):
@@ -253,17 +279,17 @@ def test_when_the_replica_that_is_waited_for_dies_writes_stop_until_told_not_to_
     writing = threading.Thread(target=write)
     writing.start()
     eventually(lambda: replication.waiting_commits(primary) == 1)
-    seen = quitledger("replica", "status", **here(primary))
-    assert seen.returncode == 3
+    seen = command(primary, "replica", "status")
+    assert seen.exit_code == 3
     assert "寫入停住：要等的複本 reports 沒有在接收，1 筆在等" in seen.stdout
     assert told == []
 
     assert "寫入不等複本" in done(primary, "replica", "asynchronous")
     writing.join(PATIENCE)
     assert told == ["acknowledged"]
-    assert_told(quitledger("replica", "synchronous", "reports", **here(primary)), "沒有在接收")
+    assert "沒有在接收" in refused(primary, "replica", "synchronous", "reports")
     assert "不再保留" in done(primary, "replica", "forget", "reports")
-    assert_told(quitledger("replica", "forget", "reports", **here(primary)), "沒有複本 reports")
+    assert "沒有複本 reports" in refused(primary, "replica", "forget", "reports")
 
 
 def test_the_site_says_that_writes_wait_for_a_replica(primary, replica, capsys):
@@ -279,6 +305,48 @@ def test_the_site_says_that_writes_wait_for_a_replica(primary, replica, capsys):
     assert capsys.readouterr().err.count("寫入") == 2
 
 
+def test_a_replica_that_was_away_too_long_does_not_fill_the_primarys_disk(primary, replica):
+    replica.stop()
+    with psycopg.connect(primary.ensure_running().url(), autocommit=True) as superuser:
+        assert sql.one(superuser, "SHOW max_slot_wal_keep_size") == "4GB"
+        superuser.execute("ALTER SYSTEM SET max_slot_wal_keep_size = '1MB'")
+        superuser.execute("SELECT pg_reload_conf()")
+        try:
+            for _ in range(3):
+                superuser.execute("SELECT pg_logical_emit_message(false, 'test', repeat('x', 1000))")
+                superuser.execute("SELECT pg_switch_wal()")
+            superuser.execute("CHECKPOINT")
+            seen = command(primary, "replica", "status")
+        finally:
+            superuser.execute("ALTER SYSTEM RESET max_slot_wal_keep_size")
+            superuser.execute("SELECT pg_reload_conf()")
+    assert seen.exit_code == 3
+    assert "複本 reports 離開太久" in seen.stdout
+    assert "不再保留" in done(primary, "replica", "forget", "reports")
+    replica.remove()
+
+
+@pytest.mark.engine
+def test_on_every_postgresql_a_replica_follows_and_takes_over(folder, engine):
+    primary = Cluster(folder, engine, durable=False, settings={"synchronous_commit": "on"})
+    replica = Cluster(folder.with_name("replica"), engine, durable=False)
+    with psycopg.connect(primary.ensure_database().owner_url, autocommit=True) as owner:
+        owner.execute("CREATE TABLE kept (n integer)")
+        try:
+            replication.join(replica, replication.invite(primary, "one"))
+            eventually(lambda: follows(primary, "one"))
+            replication.wait_for(primary, "one")
+            owner.execute("INSERT INTO kept VALUES (41)")
+            kill(primary)
+            eventually(lambda: not replication.primary_answers(replica))
+            assert replication.promote(replica).fenced
+            with psycopg.connect(replica.ensure_database().owner_url) as successor:
+                successor.execute("INSERT INTO kept VALUES (42)")
+                assert successor.execute("SELECT n FROM kept ORDER BY n").fetchall() == [(41,), (42,)]
+        finally:
+            replica.remove()
+
+
 # --- What a replica gives away ---------------------------------------------------------------------------------------
 
 
@@ -291,15 +359,16 @@ def test_nobody_reads_people_at_a_replica_but_counts_are_printed(primary, replic
         pytest.raises(psycopg.errors.ReadOnlySqlTransaction),
     ):
         owner.execute("INSERT INTO audit_journal (action) VALUES ('test')")
-    for words in (("db", "url"), ("accounts", "list"), ("run",), ("backup", "/nowhere"), ("db", "start")):
-        assert_told(quitledger(*words, **here(replica)), "唯讀的複本")
+    for words in (("db", "url"), ("db", "start"), ("run",)):
+        assert "唯讀的複本" in refused(replica, *words)
+    assert_told(quitledger("accounts", "list", **here(replica)), "唯讀的複本")
 
     recorder = world.actor("recorder")
     with scoped(recorder):
         given = rules.Counselling(world.staff("示範子").uid)
         record_visit(case=world.case(), entry=rules.Entry(uuid4(), world.TODAY, counselling=given), by=recorder)
-    eventually(lambda: "114/04\t1\t" in done(replica, "replica", "report"))
-    lines = done(replica, "replica", "report", "--first", "114/3/15", "--last", "114/4/1").splitlines()
+    eventually(lambda: has_everything(primary))
+    lines = done_apart(replica, "replica", "report", "--first", "114/3/15", "--last", "114/4/1").splitlines()
     assert [line.split("\t")[0] for line in lines[1:]] == ["114/03", "114/04"]
     assert lines[2] == "114/04\t1\t1\t0\t0\t0\t1"
 
@@ -321,12 +390,11 @@ def test_row_level_security_holds_at_a_replica_too(primary, replica):
 
 
 def test_the_ledger_is_verified_at_a_replica_as_well(primary, replica):
-    done(primary, "audit", "checkpoint")
+    done_apart(primary, "audit", "checkpoint")
     for name in ("checkpoint-key.pem", "anchor.txt"):
         shutil.copy(primary.data_folder / name, replica.data_folder)
-    eventually(lambda: replication.reception(replica).lag_bytes == 0)
-    assert "沒有發現竄改" in done(replica, "audit", "verify")
-    assert_told(quitledger("audit", "checkpoint", **here(replica)), "唯讀的複本")
+    eventually(lambda: has_everything(primary))
+    assert "沒有發現竄改" in done_apart(replica, "audit", "verify")
 
 
 # --- Another machine -------------------------------------------------------------------------------------------------
@@ -336,14 +404,13 @@ def test_a_replica_of_another_machine_comes_by_invitation(primary, top, run):
     file = top / "invitation"
     done(primary, "replica", "invite", "far", str(file))
     assert file.stat().st_mode & 0o777 == 0o600
-    assert_told(quitledger("replica", "invite", "far", str(file), **here(primary)), "沒有覆寫")
-    assert_told(quitledger("replica", "invite", "Far!", str(top / "x"), **here(primary)), "小寫字母")
+    assert "沒有覆寫" in refused(primary, "replica", "invite", "far", str(file))
+    assert "小寫字母" in refused(primary, "replica", "invite", "Far!", str(top / "x"))
     password = json.loads(file.read_text())["passwords"]["replication_password"]
     port = primary.status().port
 
     data = top / "far"
-    broken = run(data, "--invitation", str(file), "--at", "127.0.0.1:1")
-    assert broken.process.wait(PATIENCE) == 1
+    assert "備份失敗" in refused(Cluster(data), "replica", "run", "--invitation", str(file), "--at", "127.0.0.1:1")
     assert not (data / "postgres.json").exists(), "nothing is left of what did not come"
     following = run(data, "--invitation", str(file), "--at", f"127.0.0.1:{port}")
     following.says(f"複本 far 正在接收 127.0.0.1:{port} 的變動")
@@ -363,8 +430,8 @@ def test_a_replica_of_another_machine_comes_by_invitation(primary, top, run):
 
     kill(primary)
     following.says("連不到")
-    assert quitledger("replica", "status", **here(replica)).returncode == 3
-    assert "它若回來" in done(replica, "replica", "promote")
+    assert command(replica, "replica", "status").exit_code == 3
+    assert "它若回來" in done_apart(replica, "replica", "promote")
     assert not (replica.cluster_folder / "replica.pgpass").exists()
     assert primary.ensure_database(), "of another machine nothing is known here"
 
