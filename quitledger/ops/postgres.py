@@ -277,6 +277,7 @@ class Cluster:
                 *(programs / "pg_basebackup", "-h", source.host, "-p", source.port, "-U", source.user, "-w"),
                 *("-D", into, "-X", "stream", "--checkpoint=fast", "--manifest-checksums=CRC32C"),
                 *(("-S", slot) if slot else ()),
+                *(() if self.durable else ("--no-sync",)),
             ]
             self._checked(command, PGPASSFILE=passwords.name)
         self.check_copy(into, version)
@@ -367,7 +368,7 @@ class Cluster:
         if _says_disk_full(outcome.stdout):
             raise self._disk_full()
         said = (outcome.stdout.strip().splitlines() or ["?"])[-1]
-        raise PostgresError(f"備份失敗或損壞：{said}", f"The backup failed or is damaged: {said}")
+        raise PostgresError(f"複製失敗或損壞：{said}", f"The copy failed or is damaged: {said}")
 
     # --- replicas ---------------------------------------------------------------------------------------------------
 
@@ -436,9 +437,9 @@ class Cluster:
     def promote(self) -> None:
         """Make this replica an ordinary cluster that is written to. Goes on where an earlier call was cut off."""
         with self._locked():
-            connection = self._ensure_running(time.monotonic() + 60)
+            port = self._ensure_running(time.monotonic() + 60).port
             if self.is_replica:
-                with _connect(connection.port, connection.password) as superuser:
+                with self._administering(port) as superuser:
                     if superuser.execute("SELECT pg_promote(true, 60)").fetchone() != (True,):
                         raise PostgresError("複本沒有升為主資料庫。", "The replica was not promoted.")
             folder = self.cluster_folder
@@ -466,7 +467,7 @@ class Cluster:
         if found is None:
             return
         self._configure(found.port)
-        with _connect(found.port, self._secret()["superuser_password"]) as superuser:
+        with self._administering(found.port) as superuser:
             superuser.execute("SELECT pg_reload_conf()")
 
     def _replicating(self) -> dict[str, str]:
@@ -567,8 +568,14 @@ class Cluster:
     def _connected(self) -> Iterator[psycopg.Connection]:
         self.refuse_replica()
         found = self._ensure_running(time.monotonic() + 60)
+        with self._administering(found.port) as connection:
+            yield connection
+
+    @contextmanager
+    def _administering(self, port: int) -> Iterator[psycopg.Connection]:
+        """A connection of our server as its superuser; what it refuses is said to the operator."""
         try:
-            with _connect(found.port, found.password) as connection:
+            with _connect(port, self._secret()["superuser_password"]) as connection:
                 yield connection
         except psycopg.errors.DiskFull as error:
             raise self._disk_full() from error

@@ -136,6 +136,8 @@ def retire(undo: bool, successor: str) -> None:
             click.echo(
                 "可以再啟動了。兩邊都寫過的，不會合併。 / It may start again. What both have written is not merged."
             )
+        elif is_running():
+            raise Fault("網站還在執行，請先停止 quitledger run。", "The site runs still: stop quitledger run first.")
         else:
             cluster.retire(successor)
             click.echo("已停止，不再啟動。 / Stopped; it will not be started again.")
@@ -152,7 +154,7 @@ def retire(undo: bool, successor: str) -> None:
     help="同一台機器上主資料庫的資料夾。 / The data folder of the primary, on this machine.",
 )
 @click.option(
-    "--name", default="replica", show_default=True, help="複本的名稱，和 --of 一起用。 / Its name, with --of."
+    "--name", default="replica1", show_default=True, help="複本的名稱，和 --of 一起用。 / Its name, with --of."
 )
 @click.option(
     "--invitation",

@@ -21,7 +21,7 @@ from quitledger.accounts.scope import scoped
 from quitledger.ops import replication
 from quitledger.ops.command import main
 from quitledger.ops.database import migrate
-from quitledger.ops.postgres import APPLICATION, Cluster, DatabaseUrls
+from quitledger.ops.postgres import APPLICATION, Cluster, DatabaseUrls, Engine
 from quitledger.ops.server import tell_waiting
 from quitledger.visits import rules
 from quitledger.visits.services import record_visit
@@ -33,6 +33,11 @@ from .commands import PATIENCE, assert_told, eventually, quitledger
 from .test_server import environment
 
 ENOUGH = 30  # visits acknowledged before the primary is killed
+
+
+def cluster_in(data: Path, engine: Engine | None = None) -> Cluster:
+    """Not safe from a power cut, but from being killed: what is committed is with the operating system."""
+    return Cluster(data, engine, durable=False, settings={"synchronous_commit": "on"})
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +55,7 @@ def top() -> Iterator[Path]:
 @pytest.fixture(scope="module")
 def made(top: Path) -> Cluster:
     """The primary of all tests here, with the world in it."""
-    cluster = Cluster(top / "primary")
+    cluster = cluster_in(top / "primary")
     urls = cluster.ensure_database()
     connect_django(urls.owner_url)
     migrate(app_url=urls.app_url, purpose="test")
@@ -90,9 +95,10 @@ def has_everything(primary: Cluster) -> bool:
 @pytest.fixture
 def replica(primary: Cluster, top: Path) -> Cluster:
     """A replica that follows: the last test's where it still is one, else a new one."""
-    cluster = Cluster(top / "replica")
+    cluster = cluster_in(top / "replica")
     if not is_alive(cluster):
-        cluster.remove()
+        if (cluster.data_folder / "postgres.json").exists():
+            cluster.remove()
         replication.join(cluster, replication.invite(primary, "reports"))
     eventually(lambda: follows(primary, "reports"))
     return cluster
@@ -248,10 +254,12 @@ def test_a_replica_is_started_looked_at_and_promoted_by_commands(primary, top, r
     assert (own["role"], own["streaming"], own["lag_bytes"]) == ("replica", True, 0)
     assert [Path(path).name for path in own["lacking"]] == ["keys.json", "checkpoint-key.pem", "anchor.txt"]
 
+    assert "唯讀的複本" in done(replica, "db", "status")
     assert "主資料庫還在回應" in refused(replica, "replica", "promote")
     assert "複本已在執行" in refused(replica, "replica", "run")
     done(primary, "replica", "retire", "--for", "second")
     assert "已由複本 second 接替" in refused(primary, "db", "start")
+    assert "已由 second 接替" in command(primary, "db", "status").stdout
     said = done_apart(replica, "replica", "promote")
     assert f"缺 {data}/keys.json" in said
     following.says("複本已升為主資料庫")
@@ -328,8 +336,7 @@ def test_a_replica_that_was_away_too_long_does_not_fill_the_primarys_disk(primar
 
 @pytest.mark.engine
 def test_on_every_postgresql_a_replica_follows_and_takes_over(folder, engine):
-    primary = Cluster(folder, engine, durable=False, settings={"synchronous_commit": "on"})
-    replica = Cluster(folder.with_name("replica"), engine, durable=False)
+    primary, replica = cluster_in(folder, engine), cluster_in(folder.with_name("replica"), engine)
     with psycopg.connect(primary.ensure_database().owner_url, autocommit=True) as owner:
         owner.execute("CREATE TABLE kept (n integer)")
         try:
@@ -410,7 +417,7 @@ def test_a_replica_of_another_machine_comes_by_invitation(primary, top, run):
     port = primary.status().port
 
     data = top / "far"
-    assert "備份失敗" in refused(Cluster(data), "replica", "run", "--invitation", str(file), "--at", "127.0.0.1:1")
+    assert "複製失敗" in refused(Cluster(data), "replica", "run", "--invitation", str(file), "--at", "127.0.0.1:1")
     assert not (data / "postgres.json").exists(), "nothing is left of what did not come"
     following = run(data, "--invitation", str(file), "--at", f"127.0.0.1:{port}")
     following.says(f"複本 far 正在接收 127.0.0.1:{port} 的變動")
@@ -438,7 +445,7 @@ def test_a_replica_of_another_machine_comes_by_invitation(primary, top, run):
 
 def test_a_retired_primary_becomes_a_replica_of_its_successor(primary, replica, top, run):
     replication.promote(replica)
-    next_one = Cluster(top / "next")
+    next_one = cluster_in(top / "next")
     replication.join(next_one, replication.invite(replica, "next"))
     done(replica, "replica", "retire")
     replication.promote(next_one)
