@@ -29,7 +29,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -334,7 +334,8 @@ class Cluster:
                 home = self.cluster_folder.parent
                 self._secret_file.unlink()  # else the next start would make an empty database here
                 if home != self.data_folder:
-                    home.rmdir()
+                    with suppress(OSError):
+                        home.rmdir()
                 raise
             self._remember(complete=True)
 

@@ -58,7 +58,7 @@ def invite(name: str, file: Path) -> None:
 
         if file.exists():
             raise Fault(f"{file} 已存在，沒有覆寫。", f"{file} exists and was not replaced.")
-        invitation = permit(Cluster(data_folder()), name)
+        invitation = permit(_made(Cluster(data_folder())), name)
         invitation.write(file)
         click.echo(
             f"複本 {name} 的邀請在 {file}；主資料庫在 {invitation.host}:{invitation.port}。"
@@ -81,7 +81,7 @@ def synchronous(name: str) -> None:
         embedded_only()
         from .replication import wait_for
 
-        wait_for(Cluster(data_folder()), name)
+        wait_for(_made(Cluster(data_folder())), name)
         click.echo(f"每筆寫入都等複本 {name}。 / Every write waits for the replica {name}.")
 
 
@@ -95,7 +95,7 @@ def asynchronous() -> None:
         embedded_only()
         from .replication import wait_for
 
-        wait_for(Cluster(data_folder()), None)
+        wait_for(_made(Cluster(data_folder())), None)
         click.echo("寫入不等複本。 / Writes wait for no replica.")
 
 
@@ -110,7 +110,7 @@ def forget(name: str) -> None:
         embedded_only()
         from .replication import forget as forget_replica
 
-        forget_replica(Cluster(data_folder()), name)
+        forget_replica(_made(Cluster(data_folder())), name)
         click.echo(f"已不再保留複本 {name}。 / The replica {name} is forgotten.")
 
 
@@ -127,10 +127,8 @@ def retire(undo: bool, successor: str) -> None:
     """
     with told():
         embedded_only()
-        cluster = Cluster(data_folder())
+        cluster = _made(Cluster(data_folder()))
         cluster.refuse_replica()
-        if cluster.status().version is None:
-            raise Fault("資料庫還沒有建立。", "The database has not been made yet.")
         if undo:
             cluster.reinstate()
             click.echo(
@@ -313,42 +311,44 @@ def _make(
     address: tuple[str, int] | None,
     anew: bool,
 ) -> None:
-    """Make the data folder a replica where it is none yet."""
+    """Make the data folder a replica where it is none yet. With `anew` what is there goes when the primary is known."""
     from . import replication
 
-    if anew and (cluster.is_replica or cluster.successor):
-        cluster.remove()
-    if cluster.is_replica:
+    if cluster.is_replica and not anew:
         if address:
             cluster.follow_at(*address)
         return
-    if cluster.successor:
-        raise Fault(
-            "這裡是已退役的主資料庫：要改為複本，請加上 --anew（會刪除它）。",
-            "This is a retired primary: to make it a replica add --anew, which removes it.",
-        )
-    if cluster.status().version is not None:
+    if cluster.status().version is not None and not (anew and (cluster.is_replica or cluster.successor)):
+        if cluster.successor:
+            raise Fault(
+                "這裡是已退役的主資料庫：要改為複本，請加上 --anew（會刪除它）。",
+                "This is a retired primary: to make it a replica add --anew, which removes it.",
+            )
         raise Fault(
             f"{cluster.data_folder} 已有資料庫，複本要用另一個資料夾（QUITLEDGER_DATA）。",
             f"{cluster.data_folder} holds a database already; a replica has a folder of its own (QUITLEDGER_DATA).",
         )
-    click.echo("複製資料庫中… / Copying the database …")
-    if invitation:
-        host, port = address or (None, None)
-        replication.join(cluster, replication.Invitation.read(invitation), host=host, port=port)
-    elif of:
-        primary = Cluster(of)
-        permitted = replication.invite(primary, name)
-        try:
-            replication.join(cluster, permitted)
-        except PostgresError:
-            replication.forget(primary, name)
-            raise
-    else:
+    if not of and not invitation:
         raise Fault(
-            "這裡還沒有複本：請以 --of 或 --invitation 說明主資料庫在哪裡。",
-            "There is no replica here yet: say with --of or --invitation where the primary is.",
+            "請以 --of 或 --invitation 說明主資料庫在哪裡。",
+            "Say with --of or --invitation where the primary is.",
         )
+    cluster.stop()
+    if invitation:
+        invited = replication.Invitation.read(invitation)
+    else:
+        assert of is not None
+        invited = replication.invite(_made(Cluster(of)), name)
+    if cluster.status().version is not None:
+        cluster.remove()
+    host, port = address or (None, None)
+    click.echo("複製資料庫中… / Copying the database …")
+    try:
+        replication.join(cluster, invited, host=host, port=port)
+    except PostgresError:
+        if of:
+            replication.forget(Cluster(of), name)
+        raise
 
 
 def _streaming(cluster: Cluster) -> Iterator[bool]:
@@ -376,6 +376,13 @@ def _streaming(cluster: Cluster) -> Iterator[bool]:
             )
             yield before
         time.sleep(LOOK_EVERY)
+
+
+def _made(cluster: Cluster) -> Cluster:
+    """The cluster, which must have been made: asking for a replica makes no database. Raises Fault."""
+    if cluster.status().version is None:
+        raise Fault(f"{cluster.data_folder} 沒有資料庫。", f"There is no database in {cluster.data_folder}.")
+    return cluster
 
 
 def _address(said: str | None) -> tuple[str, int] | None:

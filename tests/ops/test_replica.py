@@ -208,7 +208,7 @@ def test_what_an_asynchronous_replica_has_is_whole_when_the_primary_is_lost(prim
     assert len(missing) < len(acknowledged), "it did follow"
 
 
-def test_visits_that_the_replica_never_got_are_counted_as_lost_and_the_anchor_knows_of_them(primary, replica):
+def test_visits_that_the_replica_never_got_are_counted_as_lost_and_the_anchor_knows_of_them(primary, replica, top):
     checkpoint(primary)
     eventually(lambda: has_everything(primary))
     replica.stop()
@@ -236,6 +236,7 @@ def test_visits_that_the_replica_never_got_are_counted_as_lost_and_the_anchor_kn
 
     for words in (("db", "start"), ("run",)):
         assert "已由複本 reports 接替" in refused(primary, *words)
+    assert "沒有資料庫" in refused(Cluster(top / "nowhere"), "replica", "asynchronous")
     assert "可以再啟動" in done(primary, "replica", "retire", "--undo")
     assert lost(acknowledged, primary.ensure_database()) == set(), "the old one has them still"
 
@@ -283,6 +284,9 @@ def test_a_replica_is_started_looked_at_and_promoted_by_commands(primary, top, r
     assert "這裡沒有複本" in refused(replica, "replica", "promote")
     # A retired primary is not overwritten without being told to.
     assert "--anew" in refused(primary, "replica", "run", "--of", str(data))
+    assert "說明主資料庫在哪裡" in refused(primary, "replica", "run", "--anew")
+    assert "沒有資料庫" in refused(primary, "replica", "run", "--anew", "--of", str(top))
+    assert primary.status().version, "nothing was removed"
 
 
 def test_when_the_replica_that_is_waited_for_dies_writes_stop_until_told_not_to_wait(primary, replica):
