@@ -100,7 +100,7 @@ def verify(anchor: Path | None, public_keys: tuple[Path, ...], as_json: bool) ->
     Find entries and versions changed, removed or inserted behind the database's back. Exits with 1 when there are any.
     """
     with told(), _explained():
-        prepare("owner")
+        prepare("owner", reading=True)
         from quitledger.audit.verification import verify as verify_ledger
 
         publics = [load_public_key(path) for path in public_keys] or [load_signer(signing_key_path()).public]

@@ -22,11 +22,12 @@ from .running import only_one
 Moment = click.DateTime(["%Y-%m-%dT%H:%M:%S%z", "%Y-%m-%d %H:%M:%S%z"])
 
 
-def _embedded_only() -> None:
+def embedded_only() -> None:
+    """Raise Fault where a server of one's own is used, which has tools of its own for what is asked."""
     if uses_own_server():
         raise Fault(
-            "這個指令只用於內嵌的資料庫；自己的伺服器請用它自己的備份工具（例如 pgBackRest），並另存檢核點檔與金鑰。",
-            "This is for the embedded database; back a server of your own up with its tools, and keep anchor and keys.",
+            "這個指令只用於內嵌的資料庫；自己的伺服器請用它自己的備份與複寫工具（例如 pgBackRest），並另存檢核點檔與金鑰。",
+            "This is for the embedded database; back up or replicate a server of your own with its tools, and keep anchor and keys.",
         )
 
 
@@ -38,7 +39,7 @@ def backup(folder: Path) -> None:
     Copy database and anchor into the new folder FOLDER; the site may go on running.
     """
     with told():
-        _embedded_only()
+        embedded_only()
         began = time.monotonic()
         prepare("owner")
         from .audit_command import make_checkpoint_now
@@ -84,7 +85,7 @@ def restore(folder: Path, archive: Path | None, until: datetime | None, verify: 
     if until and not archive:
         raise Fault("--until 要和 --archive 一起用。", "--until goes with --archive.")
     with told():
-        _embedded_only()
+        embedded_only()
         began = time.monotonic()
         with _drill() if verify else only_one():
             from quitledger.accounts.actors import SYSTEM
@@ -120,7 +121,7 @@ def archive(folder: Path | None, off: bool) -> None:
     if folder and off:
         raise Fault("FOLDER 與 --off 只能擇一。", "FOLDER or --off, not both.")
     with told():
-        _embedded_only()
+        embedded_only()
         cluster = Cluster(data_folder())
         if folder or off:
             cluster.archive_into(folder.resolve() if folder else None)

@@ -14,6 +14,10 @@ COMMANDS = {
     "backup": ("quitledger.ops.backup_command:backup", "備份資料庫與檢核點檔 / Back up database and anchor"),
     "restore": ("quitledger.ops.backup_command:restore", "由備份還原與查驗 / Restore a backup and verify it"),
     "archive": ("quitledger.ops.backup_command:archive", "封存 WAL / Archive WAL"),
+    "replica": (
+        "quitledger.ops.replica_command:replica",
+        "唯讀的複本，可接替主資料庫 / Read-only replicas, ready to take over",
+    ),
     "keys": ("quitledger.ops.keys_command:keys_group", "金鑰 / Keys"),
     "retention": (
         "quitledger.ops.retention_command:retention",

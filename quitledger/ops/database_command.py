@@ -126,6 +126,10 @@ def _tell(cluster: Cluster) -> bool:
         click.echo("尚未建立 not made yet")
     else:
         click.echo(f"未執行 not running: PostgreSQL {known.version}")
+    if known.version is not None and cluster.is_replica:
+        click.echo("唯讀的複本 a replica, read-only: quitledger replica status")
+    if cluster.successor:
+        click.echo(f"已由 {cluster.successor} 接替 its place was taken by {cluster.successor}")
     click.echo(f"資料 data: {known.cluster_folder}")
     click.echo(f"訊息 log: {known.log_file}")
     if known.system_user:

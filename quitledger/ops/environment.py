@@ -19,8 +19,10 @@ def uses_own_server() -> bool:
     return bool(os.environ.get("DATABASE_URL")) and os.environ.get("QUITLEDGER_EMBEDDED") != "1"
 
 
-def prepare(role: Literal["app", "owner"] = "app") -> None:
+def prepare(role: Literal["app", "owner"] = "app", *, reading: bool = False) -> None:
     """Fill the environment and set Django up, connected as the application role or as the owner.
+
+    With `reading` a replica will do, where nothing can be written; else it is refused.
 
     Starts the embedded PostgreSQL unless DATABASE_URL names another. Makes keys and secret on the first start of an
     embedded installation, while its database is empty; with a server of one's own, missing keys are an error (a second machine needs the same ones).
@@ -32,8 +34,10 @@ def prepare(role: Literal["app", "owner"] = "app") -> None:
     os.environ["QUITLEDGER_DATA"] = str(folder)
     if not uses_own_server():
         cluster = Cluster(folder)
+        if not reading:
+            cluster.refuse_replica()
         cluster.ensure_running()
-        urls = cluster.ensure_database()
+        urls = cluster.urls() if reading and cluster.is_replica else cluster.ensure_database()
         os.environ.update(DATABASE_URL=urls.app_url, DATABASE_OWNER_URL=urls.owner_url, QUITLEDGER_EMBEDDED="1")
         if not os.environ.get("QUITLEDGER_KEYS") and not keys_path().exists() and _is_empty(urls.owner_url):
             create_keys_file(keys_path())

@@ -2,7 +2,7 @@
 
 What a data folder holds (all of it private to us):
 
-    postgres.json    passwords, port, where the cluster is                                        mode 0600
+    postgres.json    passwords, port, where the cluster is, whom it follows or waits for          mode 0600
     postgres.lock    held while somebody makes, starts or stops the cluster
     postgres.log     what the server says; statements and the values in them are never logged     mode 0600
     postgres/        the cluster, owned by the system user the server runs as                     mode 0700
@@ -29,14 +29,15 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 from urllib.parse import quote
 
 import psycopg
 from psycopg import sql
+from psycopg.conninfo import make_conninfo
 
 from quitledger.audit.private_files import sync_folder
 from quitledger.ops.binaries import (
@@ -55,6 +56,7 @@ __all__ = [
     "DatabaseUrls",
     "Engine",
     "PostgresError",
+    "Source",
     "Status",
     "data_folder",
     "found_engines",
@@ -64,6 +66,7 @@ HOST = "127.0.0.1"
 SUPERUSER = "postgres"
 OWNER = "quitledger_owner"
 APPLICATION = "quitledger_app"
+REPLICATION = "quitledger_replica"  # may copy and follow the cluster, and connect to no database
 HOMES_FOR_ROOT = (Path("/var/lib"), Path("/var/db"))  # Linux, macOS; never /var/tmp, which is swept after 30 days
 ARCHIVE_EVERY = "60s"  # what is written is archived after that at the latest
 NO_PROCESS = 999_999_999  # above every system's largest process id
@@ -80,6 +83,7 @@ SETTINGS = {
     "random_page_cost": "1.1",
     "max_wal_size": "2GB",
     "wal_level": "replica",
+    "max_slot_wal_keep_size": "4GB",  # a replica that is away for longer is made anew; it must not fill the disk
     "password_encryption": "scram-sha-256",
     "timezone": "UTC",
     "log_timezone": "UTC",
@@ -139,6 +143,19 @@ class Status:
     data_folder: Path
     cluster_folder: Path
     log_file: Path
+
+
+@dataclass(frozen=True)
+class Source:
+    """The primary that a replica follows. `name` is the replica's own: the primary knows it and its slot by it.
+
+    `data_folder`: the primary's, where it is on the same machine.
+    """
+
+    name: str
+    host: str
+    port: int
+    data_folder: str | None = None
 
 
 class _PidFile(NamedTuple):
@@ -247,19 +264,24 @@ class Cluster:
         Its files are ours, mode 0700. Verified against its own manifest before we return.
         """
         with self._plainly():
-            connection = self.ensure_running()
-            programs = (self.engine or best_engine(self._data_version())).bin_dir
             into.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile("w", prefix="quitledger-") as password:  # mode 0600; not in a process list
-                password.write(f"{HOST}:{connection.port}:*:{SUPERUSER}:{connection.password}\n")
-                password.flush()
-                command = [
-                    *(programs / "pg_basebackup", "-h", HOST, "-p", connection.port, "-U", SUPERUSER, "-w"),
-                    *("-D", into, "-X", "stream", "--checkpoint=fast", "--manifest-checksums=CRC32C"),
-                ]
-                self._checked(command, PGPASSFILE=password.name)
-            self.check_copy(into, self._data_version())
-            (into / "postmaster.pid").unlink(missing_ok=True)
+            self._copy(self.ensure_running(), into, self._data_version())
+
+    def _copy(self, source: Connection, into: Path, version: int | None, slot: str | None = None) -> None:
+        """Copy the cluster that answers there into an empty folder; with `slot`, its WAL is kept for us from then on."""
+        programs = (self.engine or best_engine(version)).bin_dir
+        with tempfile.NamedTemporaryFile("w", prefix="quitledger-") as passwords:  # mode 0600; not in a process list
+            passwords.write(_password_line(source.user, source.password))
+            passwords.flush()
+            command = [
+                *(programs / "pg_basebackup", "-h", source.host, "-p", source.port, "-U", source.user, "-w"),
+                *("-D", into, "-X", "stream", "--checkpoint=fast", "--manifest-checksums=CRC32C"),
+                *(("-S", slot) if slot else ()),
+                *(() if self.durable else ("--no-sync",)),
+            ]
+            self._checked(command, PGPASSFILE=passwords.name)
+        self.check_copy(into, version)
+        (into / "postmaster.pid").unlink(missing_ok=True)
 
     def check_copy(self, copy: Path, version: int | None) -> None:
         """Raise PostgresError unless the copy is, file by file, what its manifest says."""
@@ -275,32 +297,46 @@ class Cluster:
 
         `recovery`: settings of a recovery from archived WAL that ends in an ordinary server.
         """
+        with self._new_cluster(passwords) as work:
+            shutil.copytree(base, work, symlinks=True)
+            if recovery:
+                settings = [_setting(name, value) for name, value in recovery.items()]
+                with (work / "postgresql.auto.conf").open("a") as conf:
+                    conf.write("\n".join(settings) + "\n")
+                (work / "recovery.signal").touch()
+
+    @contextmanager
+    def _new_cluster(self, passwords: Mapping[str, str]) -> Iterator[Path]:
+        """A folder to make and fill, which then becomes this data folder's cluster. Where that fails nothing is left."""
         with self._locked():
             if self._secret() or (self.data_folder / "postgres").exists():
                 raise PostgresError(
-                    f"{self.data_folder} 已有資料庫，備份只還原到空的資料夾。",
-                    f"{self.data_folder} holds a database already; a backup is restored into an empty folder.",
+                    f"{self.data_folder} 已有資料庫，複製來的只能放進空的資料夾。",
+                    f"{self.data_folder} holds a database already; a copy goes into an empty folder.",
                 )
             self._remember(made_by="quitledger", id=secrets.token_hex(6), **passwords)
-            user = self._server_user()
-            self._remember(home=str(self._choose_home(user)), data_folder=str(self.data_folder))
-            folder = self.cluster_folder
-            folder.parent.mkdir(exist_ok=True, parents=True)
-            work = folder.parent / f"initialising-{secrets.token_hex(6)}"
             try:
-                shutil.copytree(base, work, symlinks=True)
-                if recovery:
-                    settings = [f"{name} = '{value.replace(chr(39), chr(39) * 2)}'" for name, value in recovery.items()]
-                    with (work / "postgresql.auto.conf").open("a") as conf:
-                        conf.write("\n".join(settings) + "\n")
-                    (work / "recovery.signal").touch()
-                for path in (work, *work.rglob("*")):
-                    _give(path, user)
-                work.chmod(0o700)
-                os.rename(work, folder)
-                sync_folder(folder.parent)
-            finally:
-                shutil.rmtree(work, ignore_errors=True)
+                user = self._server_user()
+                self._remember(home=str(self._choose_home(user)), data_folder=str(self.data_folder))
+                folder = self.cluster_folder
+                folder.parent.mkdir(exist_ok=True, parents=True)
+                work = folder.parent / f"initialising-{secrets.token_hex(6)}"
+                try:
+                    yield work
+                    for path in (work, *work.rglob("*")):
+                        _give(path, user)
+                    work.chmod(0o700)
+                    os.rename(work, folder)
+                    sync_folder(folder.parent)
+                finally:
+                    shutil.rmtree(work, ignore_errors=True)
+            except BaseException:
+                home = self.cluster_folder.parent
+                self._secret_file.unlink()  # else the next start would make an empty database here
+                if home != self.data_folder:
+                    with suppress(OSError):
+                        home.rmdir()
+                raise
             self._remember(complete=True)
 
     def archive_into(self, folder: Path | None) -> None:
@@ -333,7 +369,123 @@ class Cluster:
         if _says_disk_full(outcome.stdout):
             raise self._disk_full()
         said = (outcome.stdout.strip().splitlines() or ["?"])[-1]
-        raise PostgresError(f"備份失敗或損壞：{said}", f"The backup failed or is damaged: {said}")
+        raise PostgresError(f"複製失敗或損壞：{said}", f"The copy failed or is damaged: {said}")
+
+    # --- replicas ---------------------------------------------------------------------------------------------------
+
+    @property
+    def is_replica(self) -> bool:
+        """Whether the cluster follows a primary: PostgreSQL itself takes the mark away when it is promoted."""
+        return (self.cluster_folder / "standby.signal").exists()
+
+    @property
+    def source(self) -> Source | None:
+        """Whom this cluster follows; kept until its promotion is finished."""
+        kept = self._secret().get("source")
+        return Source(**kept) if kept else None
+
+    @property
+    def waits_for(self) -> str | None:
+        """The replica that has to have every commit before it is acknowledged."""
+        name = self._secret().get("waits_for")
+        return str(name) if name else None
+
+    @property
+    def successor(self) -> str | None:
+        """Which replica took this primary's place."""
+        kept = self._secret().get("successor")
+        return str(kept) if kept else None
+
+    def ensure_replication_role(self) -> None:
+        """The role as which replicas come: it may copy and follow the cluster, and that is all."""
+        with self._locked(), self._connected() as connection:
+            password = self._secret().get("replication_password") or secrets.token_urlsafe(24)
+            verifier = connection.pgconn.encrypt_password(password.encode(), REPLICATION.encode(), b"scram-sha-256")
+            exists = connection.execute("SELECT FROM pg_roles WHERE rolname = %s", [REPLICATION]).fetchone()
+            verb = "ALTER" if exists is not None else "CREATE"
+            statement = sql.SQL("{} ROLE {} LOGIN REPLICATION NOSUPERUSER NOCREATEDB NOCREATEROLE PASSWORD {}")
+            connection.execute(statement.format(sql.SQL(verb), sql.Identifier(REPLICATION), verifier.decode()))
+            self._remember(replication_password=password)
+
+    def follow(self, source: Source, passwords: Mapping[str, str], version: int) -> None:
+        """Copy the primary, of that major version, into this data folder, which must hold no database, as its replica.
+
+        While it follows, nobody may connect but the superuser and the owner: what the application's role reads would
+        be in no journal.
+        """
+        came = Connection(source.host, source.port, REPLICATION, passwords["replication_password"])
+        with self._new_cluster(passwords) as work:
+            self._remember(source=asdict(source))
+            self._copy(came, work, version, slot=source.name)
+            (work / "standby.signal").touch()
+            self._write(work / "replica.pgpass", _password_line(came.user, came.password), owner=None)
+            allowed = [f"host all {role} {HOST}/32 scram-sha-256\n" for role in (SUPERUSER, OWNER)]
+            self._write(work / "replica_hba.conf", "".join(allowed), owner=None)
+
+    def follow_at(self, host: str, port: int) -> None:
+        """Follow the primary at another address from now on."""
+        with self._locked():
+            assert self.source is not None
+            self._remember(source=asdict(self.source) | {"host": host, "port": port})
+            self._reconfigure()
+
+    def wait_for(self, replica: str | None) -> None:
+        """Acknowledge a commit only when that replica has it on disk, from now on; None: when this server has it."""
+        with self._locked():
+            self._remember(waits_for=replica)
+            self._reconfigure()
+
+    def promote(self) -> None:
+        """Make this replica an ordinary cluster that is written to. Goes on where an earlier call was cut off."""
+        with self._locked():
+            port = self._ensure_running(time.monotonic() + 60).port
+            if self.is_replica:
+                with self._administering(port) as superuser:
+                    if superuser.execute("SELECT pg_promote(true, 60)").fetchone() != (True,):
+                        raise PostgresError("複本沒有升為主資料庫。", "The replica was not promoted.")
+            folder = self.cluster_folder
+            # The file that is in use goes on being read until the next start: it lets everybody in again.
+            ordinary = (folder / "pg_hba.conf").read_text()
+            self._write(folder / "replica_hba.conf", ordinary, self._server_user())
+            (folder / "replica.pgpass").unlink(missing_ok=True)
+            self._remember(source=None)
+            self._reconfigure()
+
+    def retire(self, successor: str) -> None:
+        """Stop this primary, whose place a replica takes, and let it never start by mistake. What it has, it sends."""
+        with self._locked():
+            self._remember(successor=successor)
+            self._stop("fast", 60)
+
+    def reinstate(self) -> None:
+        """Let a retired primary start again."""
+        with self._locked():
+            self._remember(successor=None)
+
+    def _reconfigure(self) -> None:
+        """Write the settings anew and let the server, if it runs, read them."""
+        found = self._running_server()
+        if found is None:
+            return
+        self._configure(found.port)
+        with self._administering(found.port) as superuser:
+            superuser.execute("SELECT pg_reload_conf()")
+
+    def _replicating(self) -> dict[str, str]:
+        """Whom a replica follows, and whom a primary waits for: kept in postgres.json, so that no copy inherits it."""
+        source, folder = self.source, self.cluster_folder
+        if self.is_replica and source is not None:
+            way = make_conninfo(
+                host=source.host, port=source.port, user=REPLICATION, passfile=str(folder / "replica.pgpass"),
+                application_name=source.name, connect_timeout=5,
+            )  # fmt: skip
+            return {
+                "primary_conninfo": way,
+                "primary_slot_name": source.name,
+                "hba_file": str(folder / "replica_hba.conf"),
+                "wal_retrieve_retry_interval": "1s",
+            }
+        return {"synchronous_standby_names": f'FIRST 1 ("{self.waits_for}")'} if self.waits_for else {}
 
     # --- databases --------------------------------------------------------------------------------------------------
 
@@ -392,16 +544,39 @@ class Cluster:
             statements.append(sql.SQL(lasting).format(**words))
         for statement in statements:
             connection.execute(statement)
-        port = connection.info.port
+        return self._urls(connection.info.port, name)
+
+    def urls(self, name: str = "quitledger") -> DatabaseUrls:
+        """The ways into a database of the running cluster, whether or not anything can be written there."""
+        return self._urls(self.ensure_running().port, name)
+
+    def _urls(self, port: int, name: str) -> DatabaseUrls:
+        secret = self._secret()
         return DatabaseUrls(
             _url(APPLICATION, secret["app_password"], port, name), _url(OWNER, secret["owner_password"], port, name)
         )
 
+    def refuse_replica(self) -> None:
+        """Raise PostgresError where the cluster is a replica, which can only be read."""
+        if self.is_replica:
+            raise PostgresError(
+                "這是唯讀的複本：報表用 quitledger replica report；接替主資料庫用 quitledger replica promote。",
+                "This is a replica, which can only be read: quitledger replica report prints figures from it, "
+                "quitledger replica promote lets it take the primary's place.",
+            )
+
     @contextmanager
     def _connected(self) -> Iterator[psycopg.Connection]:
+        self.refuse_replica()
         found = self._ensure_running(time.monotonic() + 60)
+        with self._administering(found.port) as connection:
+            yield connection
+
+    @contextmanager
+    def _administering(self, port: int) -> Iterator[psycopg.Connection]:
+        """A connection of our server as its superuser; what it refuses is said to the operator."""
         try:
-            with _connect(found.port, found.password) as connection:
+            with _connect(port, self._secret()["superuser_password"]) as connection:
                 yield connection
         except psycopg.errors.DiskFull as error:
             raise self._disk_full() from error
@@ -413,6 +588,13 @@ class Cluster:
     def _ensure_running(self, deadline: float) -> Connection:
         secret = self._secret() or self._new_secret()
         self._check_place(secret)
+        if self.successor:
+            raise PostgresError(
+                f"這個資料庫已由複本 {self.successor} 接替，不再啟動，以免兩邊各寫各的。"
+                "確定要再用它，請執行 quitledger replica retire --undo。",
+                f"The replica {self.successor} took this database's place, so it is not started: both would be written. "
+                "If you mean to use it all the same: quitledger replica retire --undo.",
+            )
         if not self.cluster_folder.exists():
             if secret.get("complete"):
                 raise PostgresError(
@@ -487,8 +669,8 @@ class Cluster:
     def _configure(self, port: int) -> None:
         """Write our settings, which initdb's postgresql.conf includes; the operator's local.conf comes last."""
         lines = ["# Written by Quitledger at every start. Your own settings belong in local.conf."]
-        for name, value in {**self.settings, **self._archiving(), "port": str(port)}.items():
-            lines.append(f"{name} = '{value.replace(chr(39), chr(39) * 2)}'")
+        wanted = {**self.settings, **self._archiving(), **self._replicating(), "port": str(port)}
+        lines += [_setting(name, value) for name, value in wanted.items()]
         lines.append("include_if_exists = 'local.conf'")
         self._write(self.cluster_folder / "quitledger.conf", "\n".join(lines) + "\n", self._server_user())
 
@@ -806,7 +988,19 @@ def _connect(port: int, password: str) -> psycopg.Connection:
         sslmode="disable",  # never leaves this machine
         connect_timeout=5,
         autocommit=True,
+        options="-c synchronous_commit=local",  # what is set up here waits for no replica
     )
+
+
+def _setting(name: str, value: str) -> str:
+    """A line of a configuration file."""
+    quoted = value.replace("\\", "\\\\").replace("'", "''")
+    return f"{name} = '{quoted}'"
+
+
+def _password_line(user: str, password: str) -> str:
+    """A line of a password file, for whatever address."""
+    return f"*:*:*:{user}:{password}\n"
 
 
 def _run(

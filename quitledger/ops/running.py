@@ -1,4 +1,4 @@
-"""Which `run` holds a data folder: run.json, locked while it runs."""
+"""Which `run` (or `replica run`) holds a data folder: run.json, locked while it runs."""
 
 import fcntl
 import json
@@ -46,8 +46,8 @@ def only_one() -> Iterator[Note]:
         except BlockingIOError:
             where = _facts(handle).get("address", "")
             raise Fault(
-                f"同一個資料夾的網站已在執行：{where or folder}。",
-                f"The site of this data folder runs already: {where or folder}.",
+                f"同一個資料夾的網站或複本已在執行：{where or folder}。",
+                f"The site or replica of this data folder runs already: {where or folder}.",
             ) from None
         note = Note(handle, _facts(handle))
         try:

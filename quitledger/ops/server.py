@@ -29,10 +29,12 @@ from .environment import prepare, require_keys, uses_own_server
 from .faults import Fault, told
 from .orphans import as_parent, leave_with_parent
 from .postgres import Cluster, PostgresError, data_folder
+from .replication import waiting_commits
 from .running import Note, only_one
 
 PORT = 8000
 LOOK_EVERY = 0.2  # seconds between two looks at the children
+LOOK_AT_REPLICA_EVERY = 5.0  # seconds
 MAINTAIN_EVERY = 24 * 60 * 60  # seconds
 GRACE = 15.0  # seconds a child has to end
 QUICK = 10.0  # a child that lived shorter than this many seconds died quickly
@@ -78,7 +80,7 @@ def run(
     """
     if today and not with_demo:
         raise Fault("--today 要和 --demo 一起用。", "--today goes with --demo.")
-    with told(), only_one() as note, _stoppable() as asked, _database(note):
+    with told(), only_one() as note, stoppable() as asked, _database(note):
         _set_up(with_demo, today)
         _check_reach(host, public_demo)
         port = _port(host, port, note)
@@ -245,7 +247,7 @@ def _socket(host: str) -> socket.socket:
 
 
 @contextmanager
-def _stoppable() -> Iterator[Event]:
+def stoppable() -> Iterator[Event]:
     """Ctrl-C, SIGTERM and a closed terminal raise Stopped, once; what comes later does not disturb the stopping.
 
     Gives what is set then: raised where Python runs a destructor, Stopped goes no further, and nobody would hear of it.
@@ -279,14 +281,35 @@ def _database(note: Note) -> Iterator[None]:
         yield
         return
     cluster = Cluster(data_folder())
+    cluster.refuse_replica()
     ours = bool(note.left_over.get("database")) or not cluster.status().running
     note.write(database=ours)
     try:
         cluster.ensure_running()
+        tell_waiting(cluster)
         yield
     finally:
         if ours:
             cluster.stop()
+
+
+def tell_waiting(cluster: Cluster, *, said: bool = False) -> bool:
+    """Say when every write waits for a replica that is not there (unless that was `said`), and when it goes on; whether it does."""
+    if cluster.waits_for is None and not said:
+        return False
+    try:
+        waits = waiting_commits(cluster) is not None
+    except PostgresError:  # it is asked again; this alone is no reason to stop
+        return said
+    if waits and not said:
+        click.echo(
+            f"寫入停住，等複本 {cluster.waits_for}：接回它，或執行 quitledger replica asynchronous 不再等。"
+            f" / Writes wait for the replica {cluster.waits_for}: bring it back, or quitledger replica asynchronous.",
+            err=True,
+        )
+    elif said and not waits:
+        click.echo("寫入恢復了。 / Writes go on.", err=True)
+    return waits
 
 
 # --- The site: its children ------------------------------------------------------------------------------------------
@@ -350,6 +373,8 @@ class Site:
         self.has_answered = False
         self.database_failures = 0  # in a row
         self.next_database_start = 0.0
+        self.next_look_at_replica = 0.0
+        self.waiting = False
 
     def start(self) -> None:
         """Start every child."""
@@ -387,6 +412,9 @@ class Site:
                 self._tell_death(child)
             if child.is_due():
                 child.start(self._environment(child))
+        if self.cluster is not None and time.monotonic() > self.next_look_at_replica:
+            self.next_look_at_replica = time.monotonic() + LOOK_AT_REPLICA_EVERY
+            self.waiting = tell_waiting(self.cluster, said=self.waiting)
         if time.monotonic() > self.next_maintenance:
             self.next_maintenance += MAINTAIN_EVERY
             self._maintain()

@@ -13,10 +13,10 @@ from typing import Any
 
 import psycopg
 
-from . import courses, evening, growth, lists, proof, recording
+from . import courses, evening, growth, lists, proof, recording, replica
 from .nation import OPEN_DAYS, nation
 
-PARTS = ("courses", "proof", "lists", "recording", "evening")  # of one nation; growth makes its own
+PARTS = ("courses", "proof", "lists", "recording", "evening", "replica")  # of one nation; growth makes its own
 
 
 def main() -> None:
@@ -44,8 +44,10 @@ def main() -> None:
 def _in_one_nation(parts: list[str], quick: bool, workers: int, result: dict[str, Any]) -> dict[str, Any]:
     """Make the nation, say so in the result, and measure the parts one after the other."""
     plan = {1: 80, 4: 160, 16: 320} if quick else {1: 800, 4: 2400, 16: 4800}
-    # The first institution records in every round: warm-up, 1 client, 4 and 16.
+    drilled = 80 if quick else 400
+    # The first institution records in every round: warm-up, 1 client, 4 and 16, and both drills.
     most = sum(math.ceil(visits / clients) for clients, visits in [(16, recording.WARM_UP), *plan.items()])
+    most += replica.most_forms(drilled)
     size = {"institutions": 200, "visits": 20_000} if quick else {"institutions": 2_776, "visits": 1_000_000}
     tell(f"making a nation of {size}")
     with nation(**size, cases=math.ceil(most / len(OPEN_DAYS)) + 1) as made:
@@ -58,6 +60,8 @@ def _in_one_nation(parts: list[str], quick: bool, workers: int, result: dict[str
             "lists": lambda: lists.measure(made, workers=workers, requests=60 if quick else 240, tell=tell),
             "recording": lambda: recording.measure(made, workers=workers, plan=plan, tell=tell),
             "evening": lambda: evening.measure(made, workers=workers, seconds=10 if quick else 60, tell=tell),
+            # The last one: the nation's server is killed in it.
+            "replica": lambda: replica.measure(made, workers=workers, enough=drilled, tell=tell),
         }
         return {part: measures[part]() for part in parts}
 

@@ -29,15 +29,15 @@ def measure(nation: Nation, *, tell: Callable[[str], None]) -> dict[str, Any]:
         top = Path(name)
         top.chmod(0o711)
         there = top / "there"
-        seconds = {"checkpoint": _command(nation.folder, "audit", "checkpoint")[0]}
-        seconds["verification"], said = _command(nation.folder, "audit", "verify", "--json")
+        seconds = {"checkpoint": command(nation.folder, "audit", "checkpoint")[0]}
+        seconds["verification"], said = command(nation.folder, "audit", "verify", "--json")
         report = json.loads(said)
         for folder, verb in ((nation.folder, "export"), (there, "import")):
-            _command(folder, "keys", verb, str(top / "keys"), "--passphrase-stdin", typed=PASSPHRASE + "\n")
+            command(folder, "keys", verb, str(top / "keys"), "--passphrase-stdin", typed=PASSPHRASE + "\n")
         try:
-            seconds["backup"], said = _command(nation.folder, "backup", str(top / "backup"))
+            seconds["backup"], said = command(nation.folder, "backup", str(top / "backup"))
             megabytes = int(re.search(r"([\d,]+) MB", said)[1].replace(",", ""))  # type: ignore[index]
-            seconds["restore_and_verification"], _ = _command(there, "restore", str(top / "backup"))
+            seconds["restore_and_verification"], _ = command(there, "restore", str(top / "backup"))
             restored = Cluster(there).ensure_running().url("quitledger")
             # The drill itself leaves an entry in the journal of the copy, its checkpoints one more in the source's.
             differing = _differing(nation.superuser_url, restored)
@@ -56,7 +56,7 @@ def measure(nation: Nation, *, tell: Callable[[str], None]) -> dict[str, Any]:
     return result
 
 
-def _command(data: Path, *words: str, typed: str = "") -> tuple[float, str]:
+def command(data: Path, *words: str, typed: str = "") -> tuple[float, str]:
     """How long a command took, in seconds, and what it said."""
     environment = {
         name: value for name, value in os.environ.items() if not name.startswith(("DATABASE_", "QUITLEDGER_"))

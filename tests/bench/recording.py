@@ -34,7 +34,7 @@ def measure(nation: Nation, *, workers: int, plan: dict[int, int], tell: Callabl
         serving(PRODUCT, nation, workers) as product_port,
         serving(FLOOR, nation, workers) as floor_port,
     ):
-        recorders = [(session(number), _forms(connection, number)) for number in range(1, RECORDERS + 1)]
+        recorders = [(session(number), forms(connection, number)) for number in range(1, RECORDERS + 1)]
         _compare(connection, recorders, product_port, floor_port, WARM_UP)
         results = []
         for clients, visits in plan.items():
@@ -55,8 +55,8 @@ def _compare(
     recorded, bare = Rate(), Rate()
     for _ in range(TURNS):
         jobs = [
-            {"session": cookie, "requests": [next(forms) for _ in range(visits // TURNS // len(recorders))]}
-            for cookie, forms in recorders
+            {"session": cookie, "requests": [next(given) for _ in range(visits // TURNS // len(recorders))]}
+            for cookie, given in recorders
         ]
         bare.add(_sent(floor_port, jobs))
         before = _counts(connection)
@@ -79,7 +79,7 @@ def _make_bare_table() -> None:
         editor.execute(f"GRANT USAGE ON SEQUENCE bench_bare_id_seq TO {APPLICATION}")
 
 
-def _forms(connection: psycopg.Connection, institution: int) -> Iterator[Form]:
+def forms(connection: psycopg.Connection, institution: int) -> Iterator[Form]:
     """The forms of an institution's people without a visit, as a browser sends them: both services, one medicine."""
     cases = connection.execute(
         "SELECT c.uid FROM cases_case c WHERE institution_id = %s"

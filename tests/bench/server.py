@@ -18,15 +18,19 @@ PRODUCT, FLOOR = "quitledger.ops.web", "tests.bench.server"  # the modules that 
 
 
 @contextmanager
-def serving(module: str, nation: Nation, workers: int) -> Iterator[int]:
-    """The server `module` (quitledger.ops.web or this one) as the application role; its port."""
+def serving(module: str, nation: Nation, workers: int, *, quiet: bool = False) -> Iterator[int]:
+    """The server `module` (quitledger.ops.web or this one) as the application role; its port.
+
+    `quiet`: what it says of a database that is killed under it is left out.
+    """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     environment = os.environ | {"DATABASE_URL": nation.app_url, "QUITLEDGER_ROLE": "app"}
     environment.pop("DATABASE_OWNER_URL", None)
     command = [sys.executable, "-m", module, "127.0.0.1", str(port), str(workers), str(nation.folder / "static")]
-    process = subprocess.Popen(command, env=environment, stdout=sys.stderr)
+    errors = subprocess.DEVNULL if quiet else None
+    process = subprocess.Popen(command, env=environment, stdout=sys.stderr, stderr=errors)
     try:
         _wait(port, process)
         yield port
