@@ -157,7 +157,7 @@ def _ended(today: date, persons: Sequence[int] | None = None) -> Iterator[Ended]
     if latest is None:
         return
     days = " UNION ALL ".join(
-        f"SELECT {table.keeping.person} AS person_id, {day} AS day, {table.institution} AS institution_id FROM {table.name}"  # noqa: S608
+        f"SELECT {table.keeping.person} AS person_id, {day} AS day, {table.institution} AS institution_id FROM {table.name}"  # noqa: S608 - our own words
         for table in kept_tables()
         for day in table.days
     )
