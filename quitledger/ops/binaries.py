@@ -71,7 +71,6 @@ class ServerUser:
         script = " && ".join(f'test {flag} "${{{position}}}"' for position, (flag, _) in enumerate(tests, start=1))
         paths = [str(path) for _, path in tests]
         command = ["/bin/sh", "-c", script, "sh", *paths]  # paths are arguments, not part of the script
-        # a program of an engine that was found
         return subprocess.run(command, cwd="/", check=False, **self.popen_options()).returncode == 0  # noqa: S603 - a program of the system, asked about a file
 
 
