@@ -31,7 +31,7 @@ from quitledger.visits.services import record_visit
 from .. import world
 from ..sql import one
 from .conftest import Ledger
-from .test_history import FOLLOWED
+from .test_history import FOLLOWED, RUNS
 from .test_journal import typed
 
 pytestmark = pytest.mark.engine
@@ -66,7 +66,7 @@ def covered(ledger: Ledger) -> Ledger:
 
 def test_the_ledger_is_the_journal_and_every_history(db):
     names = [table.name for table in ledger_tables()]
-    assert sorted(names[:-2]) == sorted(f"{table}_history" for table in FOLLOWED)
+    assert sorted(names[:-2]) == sorted(f"{table}_history" for table in FOLLOWED + RUNS)
     assert names[-2:] == ["audit_rewritten", "audit_journal"]
 
 

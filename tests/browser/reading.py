@@ -10,7 +10,7 @@ _OPTIONS = {"resultTypes": ["violations"], "runOnly": {"type": "tag", "values": 
 
 # Words that stay Latin on a Chinese page: names of things that have no other.
 LATIN = {
-    "Quitledger", "Fagerström", "CSV", "ODS", "ppm", "VPN", "QR", "Code", "PIN", "App", "Cookie", "Proxy", "JavaScript",
+    "Quitledger", "Fagerström", "CSV", "ODS", "JSON", "ppm", "VPN", "QR", "Code", "PIN", "App", "Cookie", "Proxy", "JavaScript",
     "Google", "Microsoft", "Authenticator", "XLSX", "UTF-", "Big", "English",
 }  # fmt: skip
 _LATIN_WORD = re.compile(r"[A-Za-zÀ-ɏ][A-Za-zÀ-ɏ'’-]*")

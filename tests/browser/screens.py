@@ -11,6 +11,7 @@ from django.test import RequestFactory
 from django.urls import URLPattern, URLResolver, get_resolver
 from playwright.sync_api import Page
 
+from quitledger.accounts.sessions import SessionStore
 from quitledger.policy import TAIPEI
 from quitledger.policy.identity import make_up
 from quitledger.portal import refusals
@@ -195,7 +196,7 @@ def answered(refusal: Callable[[Any], Any]) -> Open:
     def open_(page: Page, scene: Scene) -> None:
         with given.the_owner(scene.site):
             request = RequestFactory().get("/")
-            request.user, request.session = AnonymousUser(), {}  # type: ignore[assignment]
+            request.user, request.session = AnonymousUser(), SessionStore()
             answer = refusal(request)
         page.route("**/", lambda route: route.fulfill(body=answer.content, status=200, content_type="text/html"))
         goto(page, "/")
