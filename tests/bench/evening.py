@@ -80,7 +80,7 @@ class OpenVisit:
 def measure(nation: Nation, *, workers: int, seconds: int, tell: Callable[[str], None]) -> dict[str, Any]:
     """Raises RuntimeError where an acknowledged visit is not there whole, or a refused one is."""
     with psycopg.connect(nation.superuser_url, autocommit=True) as connection:
-        evening = Evening(connection, seconds)
+        evening = Evening(connection, nation, seconds)
         with serving(PRODUCT, nation, workers) as port:
             crowd_sent(port, [one for one in evening.arrivals(1) if one["kind"] not in SENDS and one["at"] < WARM_UP])
             steps = {}
@@ -107,7 +107,8 @@ def measure(nation: Nation, *, workers: int, seconds: int, tell: Callable[[str],
 class Evening:
     """The month's visits, open and recorded, and who asks for what when."""
 
-    def __init__(self, connection: psycopg.Connection, seconds: int) -> None:
+    def __init__(self, connection: psycopg.Connection, nation: Nation, seconds: int) -> None:
+        self.nation = nation
         self.connection, self.seconds, self.random = connection, seconds, random.Random(SEED)
         visits = open_visits(connection)
         self.random.shuffle(visits)
@@ -156,7 +157,9 @@ class Evening:
     def step(self, port: int, times: int) -> dict[str, Any]:
         """The evening at `times` its rate; afterwards: does it answer, is everything acknowledged there, and nothing else?"""
         requests = self.arrivals(times)
+        before = self.nation.processor_seconds()
         sent = crowd_sent(port, requests)
+        used = self.nation.processor_seconds() - before
         recovered = round(sent["seconds_until_the_last_answer"] + self._answered_after(port), 3)
         outcome = [(request, answer) for request, answer in zip(requests, sent["answers"], strict=True)]
         served = [(request, answer) for request, answer in outcome if _as_expected(request, answer)]
@@ -184,8 +187,11 @@ class Evening:
             "recorded_and_found_whole": len(recorded), "refused_and_found_absent": len(lost),
             "recovered_after_seconds": recovered, "connections": sent["connections"],
             "sender_latest_milliseconds": sent["latest_milliseconds"],
+            "processor_seconds_of_site_and_database": round(used, 1),
         }  # fmt: skip
-        if refused:
+        if not refused:
+            result["processor_milliseconds_a_request"] = round(used * 1000 / len(served), 1)
+        else:
             result["refused_milliseconds"] = percentiles([answer["milliseconds"] for _, answer in refused])
             result["served_milliseconds"] = percentiles([answer["milliseconds"] for _, answer in served])
             result["refused_without_retry_after"] = sum(not answer["retry_after"] for _, answer in refused)

@@ -13,6 +13,8 @@ from typing import LiteralString, cast
 import psycopg
 from psycopg import sql
 
+from .processor import seconds_used
+
 TODAY = date(2025, 4, 1)
 FIRST = date(2023, 4, 1)
 BASELINE_ON = date(2025, 3, 1)
@@ -36,6 +38,12 @@ class Nation:
     institutions: int
     visits: int
     seconds: dict[str, float]
+
+    def processor_seconds(self) -> float:
+        """What database and web servers have used so far, and this process; 0 where the system does not tell."""
+        from quitledger.ops.postgres import Cluster
+
+        return seconds_used([os.getpid(), Cluster(self.folder).status().pid or 0]) or 0.0
 
 
 @contextmanager
