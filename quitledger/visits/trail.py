@@ -70,6 +70,7 @@ ACTIONS: dict[str, tuple[str, str]] = {
     "database.maintain": (OTHER, Words("資料庫維護")),
     "clock.set": (OTHER, Words("調整示範資料庫的日期")),
     "database.restore": (OTHER, Words("由備份還原資料庫")),
+    "database.promote": (OTHER, Words("由複本接替資料庫")),
     _P.KEY_ROTATE: (OTHER, Words("換金鑰")),
     _P.RETENTION_PLAN: (OTHER, Words("擬定保存期滿清除的計畫")),
     _P.RETENTION_RUN: (WRITTEN, Words("清除保存期滿的個人資料")),
