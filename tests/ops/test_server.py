@@ -251,7 +251,7 @@ def test_being_asked_to_stop_is_heard_even_where_python_lets_no_exception_throug
         def __del__(self):
             os.kill(os.getpid(), signal.SIGTERM)
 
-    with server._stoppable() as asked:
+    with server.stoppable() as asked:
         site.asked = asked
         Swallows()
         gc.collect()
@@ -264,6 +264,7 @@ def test_a_database_that_is_killed_while_it_starts_is_started_again_later(site, 
         """Refuses to start as often as it is told to."""
 
         left = 2
+        waits_for = None  # no replica
 
         def status(self):
             return type("Status", (), {"running": self.left == 0})
