@@ -74,6 +74,7 @@ INSTALLED_APPS = [
     "quitledger.institutions",
     "quitledger.cases",
     "quitledger.visits",
+    "quitledger.corrections",
     "quitledger.retention",
     "quitledger.portal",
     "quitledger.ops",

@@ -18,6 +18,11 @@ class Permission(StrEnum):
     VISIT_VOID = "visit.void"
     VISIT_RESTORE = "visit.restore"
     VISIT_DOWNLOAD = "visit.download"
+    CORRECTION_READ = "correction.read"
+    CORRECTION_APPLY = "correction.apply"
+    CORRECTION_SIGN = "correction.sign"
+    CORRECTION_REGISTER = "correction.register"
+    CORRECTION_DECIDE = "correction.decide"
     WINDOW_EXTEND = "window.extend"
     COURSE_REVIEW = "course.review"
     COURSE_RECOMPUTE = "course.recompute"
@@ -77,6 +82,9 @@ _RECORDS = {
     _P.VISIT_VOID,
     _P.VISIT_RESTORE,
     _P.VISIT_DOWNLOAD,
+    _P.CORRECTION_READ,
+    _P.CORRECTION_APPLY,
+    _P.CORRECTION_SIGN,  # the second signature; which of the two must be a supervisor: corrections.rules
 }
 _PEOPLE = {
     _P.ACCOUNT_READ,
@@ -93,6 +101,9 @@ _DESK = _PEOPLE | {
     _P.IDENTITY_SHOW,
     _P.VISIT_READ,
     _P.VISIT_DOWNLOAD,
+    _P.CORRECTION_READ,
+    _P.CORRECTION_REGISTER,
+    _P.CORRECTION_DECIDE,
     _P.COURSE_REVIEW,
     _P.REGISTER_READ,
     _P.REGISTER_RECORD,

@@ -5,6 +5,7 @@ Every request, job and command does its work in one transaction that says so fir
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TypeVar
 
 from django.db import IntegrityError, InterfaceError, OperationalError, connection, transaction
@@ -24,6 +25,19 @@ def scoped(actor: Actor) -> Iterator[None]:
                 [str(actor.scope), str(actor.account_id or "")],
             )
         yield
+
+
+@contextmanager
+def within(actor: Actor, institution_id: int) -> Iterator[Actor]:
+    """Inside the agency's transaction: what is done here is done at one institution, by the same account.
+
+    Yields the actor as he acts there. What fails in here is rolled back together with the scope.
+    """
+    there = replace(actor, scope=institution_id)
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SELECT set_config('quitledger.scope', %s, true)", [str(institution_id)])
+        yield there
+        cursor.execute("SELECT set_config('quitledger.scope', %s, true)", [str(actor.scope)])
 
 
 def try_twice(work: Callable[[], Result]) -> Result:

@@ -22,7 +22,8 @@ BEGIN
 END $$;
 GRANT EXECUTE ON FUNCTION programme_now, programme_today, current_scope, scope_was_set, current_account, is_owner,
   institutions_enter, institutions_is_elsewhere, cases_find_person, visits_closes_at, visits_open_months, visits_course_facts,
-  visits_write_courses, visits_recording_facts, visits_count_drafts, visits_hand_over_drafts TO {app};
+  visits_write_courses, visits_recording_facts, visits_count_drafts, visits_hand_over_drafts,
+  corrections_count_accounts TO {app};
 
 -- Public facts, the same for every scope.
 GRANT SELECT ON audit_database, institutions_institution, institutions_institutiondetails, institutions_contract,
@@ -67,6 +68,13 @@ GRANT SELECT, INSERT (uid, month, reach, county, institution_id, closes_at, reas
 
 GRANT SELECT, INSERT, UPDATE, DELETE ON visits_draft TO {app};
 
+-- Corrections: applied for by the institution, decided by the desk; the triggers say what each may write. An item may be
+-- taken out of a draft; a step and a permit are written once.
+GRANT SELECT, INSERT, UPDATE ON corrections_application, corrections_item TO {app};
+GRANT DELETE ON corrections_item TO {app};
+GRANT SELECT, INSERT ON corrections_steptaken, visits_permit TO {app};
+GRANT SELECT ON corrections_application_history, corrections_item_history TO {app};
+
 -- Row-level security, made anew from here on.
 DO $$
 DECLARE p record;
@@ -90,6 +98,17 @@ BEGIN
       ELSE institution_id = (SELECT current_scope()) END) WITH CHECK (institution_id = (SELECT current_scope()))', t);
   END LOOP;
 END $$;
+-- Applications: the institution's, and the desk's to work on.
+DO $$
+DECLARE t text;
+BEGIN
+  FOREACH t IN ARRAY ARRAY['corrections_application', 'corrections_application_history', 'corrections_item',
+      'corrections_item_history', 'corrections_steptaken', 'visits_permit'] LOOP
+    EXECUTE format('CREATE POLICY scope ON %I USING (CASE WHEN (SELECT current_scope()) = 0 THEN true
+      ELSE institution_id = (SELECT current_scope()) END)', t);
+  END LOOP;
+END $$;
+CREATE POLICY desk_alone ON visits_permit AS RESTRICTIVE FOR INSERT WITH CHECK (current_scope() = 0);
 -- What is taken out of a visit is taken out by its institution: the agency sees, it deletes nothing.
 CREATE POLICY own_rows ON visits_service AS RESTRICTIVE FOR DELETE USING (institution_id = (SELECT current_scope()));
 CREATE POLICY own_rows ON visits_medicationline AS RESTRICTIVE FOR DELETE

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import date, datetime, time
 from typing import Any
+from uuid import UUID
 
 from django.db import connection
 
@@ -12,7 +13,7 @@ from quitledger.institutions.models import Profession
 from quitledger.policy.sentences import Sentence, Several, Words
 
 from .models import Visit
-from .rules import COUNSELLING, COUNSELLING_MODES, LABELS, MEDICATION
+from .rules import COUNSELLING, COUNSELLING_MODES, LABELS, MEDICATION, Counselling, Entry, Line, Medication
 
 FIELDS = {
     "visit_on": Words("就醫日期"),
@@ -48,6 +49,7 @@ class Version:
     action: str  # record, change, void, restore
     said: Said
     changes: tuple[Change, ...]
+    authority: UUID | None = None  # the application that the desk decided, where it was one
 
 
 def versions_of(visit: Visit, *, by: Actor) -> list[Version]:
@@ -57,15 +59,37 @@ def versions_of(visit: Visit, *, by: Actor) -> list[Version]:
         return []
     rows, services, lines = (_asked(sql, visit.pk) for sql in (_VISITS, _SERVICES, _LINES))
     found: list[Version] = []
-    for number, at, name, reason, in_force, *values in rows:
+    for number, at, name, reason, in_force, authority, *values in rows:
         said = _said(values, _standing(services, number), _standing(lines, number))
         before = found[-1] if found else None
         action = "record" if before is None else "change"
         if before and before.in_force != in_force:
             action = "restore" if in_force else "void"
         changes = () if before is None else differences(before.said, said)
-        found.append(Version(number, at, name or "", reason, in_force, action, said, changes))
+        found.append(Version(number, at, name or "", reason, in_force, action, said, changes, authority))
     return found[::-1]
+
+
+def entry_at(visit: Visit, number: int, *, by: Actor) -> Entry | None:
+    """What version `number` of a visit said, as it would be typed; None where there is none. Raises PermissionDenied.
+
+    Journal the read.
+    """
+    by.require(Permission.VISIT_READ)
+    with connection.cursor() as cursor:
+        cursor.execute(_VISIT_AT, [visit.pk, number])
+        row = cursor.fetchone()
+    if row is None or by.institution_id not in (None, visit.institution_id):
+        return None
+    medication = counselling = None
+    lines = _standing(_asked(_LINES_AT, visit.pk), number)
+    for kind, staff_uid, mode in _standing(_asked(_SERVICES_AT, visit.pk), number):
+        if kind == MEDICATION:
+            medication = Medication(staff_uid, tuple(Line(*line) for line in lines))
+        else:
+            counselling = Counselling(staff_uid, mode)
+    visit_on, visit_time, *values = row
+    return Entry(visit.uid, visit_on, visit_time, medication, counselling, *values)
 
 
 def differences(before: Said, after: Said) -> tuple[Change, ...]:
@@ -78,7 +102,7 @@ def differences(before: Said, after: Said) -> tuple[Change, ...]:
 
 
 _VISITS = """
-SELECT h.version, h.changed_at, u.display_name, h.change_reason, h.in_force, h.visit_on, h.visit_time, h.pregnant,
+SELECT h.version, h.changed_at, u.display_name, h.change_reason, h.in_force, h.authority, h.visit_on, h.visit_time, h.pregnant,
   h.cigarettes_per_day, h.co_ppm, h.note
 FROM visits_visit_history h LEFT JOIN accounts_user u ON u.id = h.changed_by_id WHERE h.id = %s ORDER BY h.history_id
 """
@@ -91,6 +115,20 @@ _LINES = """
 SELECT h.version, h.history_change, h.id, d.name, h.supply_weeks, h.supply_days
 FROM visits_medicationline_history h LEFT JOIN visits_medicine d ON d.code = h.medicine_code
 WHERE h.visit_id = %s ORDER BY h.history_id
+"""
+
+_VISIT_AT = """
+SELECT visit_on, visit_time, pregnant, cigarettes_per_day, co_ppm, note FROM visits_visit_history
+WHERE id = %s AND version = %s ORDER BY history_id DESC LIMIT 1
+"""
+_SERVICES_AT = """
+SELECT h.version, h.history_change, h.id, h.kind, t.uid, h.counselling_mode
+FROM visits_service_history h LEFT JOIN institutions_staffmember t ON t.id = h.staff_id
+WHERE h.visit_id = %s ORDER BY h.history_id
+"""
+_LINES_AT = """
+SELECT version, history_change, id, medicine_code, supply_weeks, supply_days FROM visits_medicationline_history
+WHERE visit_id = %s ORDER BY history_id
 """
 
 

@@ -116,8 +116,8 @@ class Known:
         if self.visits.get((*key, visit.visit_on)) is visit:
             del self.visits[*key, visit.visit_on]
 
-    def facts(self, case: Case, entry: Entry, moment: datetime) -> Facts:
-        """The facts for one entry, to be recorded at `moment`."""
+    def facts(self, case: Case, entry: Entry, moment: datetime, *, permitted: bool = False) -> Facts:
+        """The facts for one entry, to be recorded at `moment`; `permitted`: whatever the window."""
         same = self.same_day(case, entry.visit_on)
         return Facts(
             moment=moment,
@@ -136,6 +136,7 @@ class Known:
             else None,
             courses=self.courses.facts(case),
             emptied=case.person.is_emptied,
+            permitted=permitted,
         )
 
     def add(self, visit: Visit, services: Iterable[Service], weeks: int) -> None:

@@ -64,6 +64,9 @@ class ServiceMonth(models.Model):
     month = models.DateField()
     closes_at = models.DateTimeField()
     prompt_hours = models.PositiveSmallIntegerField()
+    settled_at = models.DateTimeField(
+        null=True, blank=True
+    )  # its fees were settled: from then on a desk supervisor decides
 
     class Meta:
         constraints = [
@@ -127,7 +130,11 @@ class Visit(models.Model):
     changed_at = models.DateTimeField(db_default=ProgrammeNow())
     changed_by = models.ForeignKey(User, models.PROTECT, null=True, related_name="+", db_index=False)
     change_reason = models.CharField(max_length=200, blank=True)
+    # What only a permit of the desk brings, stamped by the database (migrations/0010_permits.sql): the permit this
+    # version was written with, the application it came of, and for ever the application that entered the visit late.
+    permit = models.UUIDField(null=True, blank=True)
     authority = models.UUIDField(null=True, blank=True)
+    late_entry = models.UUIDField(null=True, blank=True)
 
     keeping = Keeping(
         person="person_id",
@@ -135,7 +142,7 @@ class Visit(models.Model):
         kept=(
             "id", "uid", "case_id", "person_id", "institution_id", "visit_on", "visit_time", "pregnant",
             "cigarettes_per_day", "co_ppm", "in_force", "version", "recorded_at", "recorded_by_id", "changed_at",
-            "changed_by_id", "authority",
+            "changed_by_id", "permit", "authority", "late_entry",
         ),
         days=("visit_on", "recorded_at", "changed_at"),
     )  # fmt: skip
@@ -153,6 +160,67 @@ class Visit(models.Model):
             models.Index(name="visits_visit_month", fields=["institution", "visit_on"]),
             models.Index(name="visits_visit_person", fields=["person", "visit_on"]),
         ]
+
+
+class PermitKind(models.TextChoices):
+    """What a permit lets be done to a visit."""
+
+    RECORD = "record", Words("補登")
+    CHANGE = "change", Words("更正")
+    VOID = "void", Words("刪除")
+    RESTORE = "restore", Words("恢復")
+
+
+class Permit(models.Model):
+    """許可: one version of one visit that may be written though the month is closed. The desk gives it, it is used once.
+
+    Written by the room corrections when an application is approved. Who decides, and that he is of the desk and none of
+    the applicants, is the database's word, as is that it is used once, by the version it names.
+    """
+
+    uid = models.UUIDField(unique=True)
+    application = models.UUIDField()
+    person = models.ForeignKey(Person, models.PROTECT, related_name="+")
+    institution = models.ForeignKey(Institution, models.PROTECT, related_name="+", db_index=False)
+    visit = models.UUIDField()  # its uid: the visit of a late entry is not there yet
+    kind = models.CharField(max_length=10, choices=PermitKind.choices)
+    expected_version = models.PositiveIntegerField()  # 0: none yet
+    from_on = models.DateField(null=True, blank=True)  # the visit day before, null for a late entry
+    visit_on = models.DateField()
+    is_late = models.BooleanField()  # the visit is one that was not recorded in time
+    applied_by = models.ForeignKey(User, models.PROTECT, related_name="+", db_index=False)
+    signed_by = models.ForeignKey(User, models.PROTECT, null=True, related_name="+", db_index=False)
+    decided_by = models.ForeignKey(User, models.PROTECT, related_name="+", db_index=False)
+    decided_at = models.DateTimeField(db_default=ProgrammeNow())
+    used_at = models.DateTimeField(null=True, blank=True)
+    used_xid = models.BigIntegerField(null=True, blank=True)  # the transaction that used it
+
+    keeping = Keeping(
+        person="person_id",
+        kept=(
+            "id", "uid", "application", "person_id", "institution_id", "visit", "kind", "expected_version", "from_on",
+            "visit_on", "is_late", "applied_by_id", "signed_by_id", "decided_by_id", "decided_at", "used_at", "used_xid",
+        ),
+    )  # fmt: skip
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(name="visits_permit_once", fields=["visit", "expected_version", "application"]),
+            models.CheckConstraint(name="visits_permit_kind", condition=Q(kind__in=PermitKind.values)),
+            models.CheckConstraint(
+                name="visits_permit_before",
+                condition=Q(kind="record", expected_version=0, from_on=None)
+                | ~Q(kind="record") & Q(expected_version__gte=1, from_on__isnull=False),
+            ),
+            models.CheckConstraint(
+                name="visits_permit_of_another",
+                condition=~Q(decided_by=F("applied_by")) & (Q(signed_by=None) | ~Q(decided_by=F("signed_by"))),
+            ),
+            models.CheckConstraint(
+                name="visits_permit_used",
+                condition=Q(used_at=None, used_xid=None) | Q(used_at__isnull=False, used_xid__isnull=False),
+            ),
+        ]  # fmt: skip
 
 
 class Service(models.Model):

@@ -28,6 +28,7 @@ from .rules import LABELS, CourseFacts, Facts, IntakeFacts, Timeliness, eligibil
 
 # 登錄情形 in SQL; rules.timeliness says the same for one visit, and a test compares the two.
 TIMELINESS = """CASE
+    WHEN v.late_entry IS NOT NULL THEN 'late'
     WHEN v.recorded_at < (v.visit_on + coalesce(v.visit_time, '24:00'::time)) AT TIME ZONE 'Asia/Taipei'
                          + make_interval(hours => m.prompt_hours) THEN 'prompt'
     WHEN v.recorded_at < m.closes_at THEN 'in_window'

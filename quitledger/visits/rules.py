@@ -98,8 +98,13 @@ def recording_window(visit_on: date, visit_time: time | None = None, *, closes_a
     )
 
 
-def timeliness(window: Window, recorded_at: datetime) -> Timeliness:
-    """How timely a visit was recorded. queries.timeliness_case says the same in SQL; a test compares them."""
+def timeliness(window: Window, recorded_at: datetime, *, late_entry: bool = False) -> Timeliness:
+    """How timely a visit was recorded; a late entry stays one for ever, whatever becomes of the window.
+
+    queries.TIMELINESS says the same in SQL; a test compares them.
+    """
+    if late_entry:
+        return Timeliness.LATE
     if recorded_at < window.prompt_until:
         return Timeliness.PROMPT
     return Timeliness.IN_WINDOW if recorded_at < window.closes_at else Timeliness.LATE
@@ -247,6 +252,7 @@ class Facts:
     same_day: RecordedVisit | None = None
     courses: "CourseFacts" = field(default_factory=lambda: CourseFacts())
     emptied: bool = False  # the person's keeping time has ended
+    permitted: bool = False  # the desk decides: the window does not bind
 
 
 @dataclass(frozen=True)
@@ -332,7 +338,7 @@ def _day(entry: Entry, facts: Facts) -> list[Problem]:
 
 def _window(entry: Entry, facts: Facts) -> list[Problem]:
     """The window of the service month is not closed; a day that has not come is told by _day."""
-    if entry.visit_on > facts.moment.astimezone(TAIPEI).date():
+    if facts.permitted or entry.visit_on > facts.moment.astimezone(TAIPEI).date():
         return []
     closes_at = facts.closes_at or month_closes_at(entry.visit_on)
     if facts.moment < closes_at:
@@ -642,6 +648,15 @@ _RULES = (
 )
 
 
+def check_late_entry(entry: Entry, facts: Facts) -> list[Problem]:
+    """Every reason why a visit that was never recorded cannot be entered by the desk's decision: all but the window.
+
+    A service missing from a visit of that day is no late entry but a change of that visit. Fields: of check_visit.
+    """
+    taken, facts = _day_taken(entry, facts)
+    return taken + check_visit(entry, replace(facts, permitted=True))
+
+
 # --- Changing, voiding, restoring ------------------------------------------------------------------------------------
 
 
@@ -701,6 +716,8 @@ def check_reason(reason: str) -> list[Problem]:
 
 
 def _still_open(visit_on: date, facts: Facts, closes_at: datetime | None) -> list[Problem]:
+    if facts.permitted:
+        return []
     closes_at = closes_at or month_closes_at(visit_on)
     if facts.moment < closes_at:
         return []

@@ -29,7 +29,7 @@ from quitledger.policy.sentences import Words
 from . import rules
 from .course_records import RECOMPUTE_BEGIN, RECOMPUTE_END, copy_courses
 from .known import Known
-from .models import Draft, Medicine, Month, Service, Visit, WindowExtension
+from .models import Draft, Medicine, Month, Permit, Service, Visit, WindowExtension
 from .rules import COUNSELLING, MEDICATION, Entry
 from .written import VALUES, Written, insert, rewrite
 
@@ -49,27 +49,41 @@ class Outcome:
     closes_at: datetime | None = None
 
 
-def record_visit(*, case: Case, entry: Entry, by: Actor) -> Visit:
-    """Record one visit; the call of record_visits with one. Raises Refused."""
-    (outcome,) = record_visits([(case, entry)], by=by)
+def _require(by: Actor, permission: Permission, permit: Permit | None) -> None:
+    """What the institution may while the window is open, the desk may by a permit.
+
+    A permit without uid is a trial, which is rolled back: whoever may read the application may see what would come of it.
+    """
+    if permit is not None:
+        permission = Permission.CORRECTION_DECIDE if permit.uid else Permission.CORRECTION_READ
+    by.require(permission)
+
+
+def record_visit(*, case: Case, entry: Entry, by: Actor, permit: Permit | None = None) -> Visit:
+    """Record one visit; the call of record_visits with one. With a `permit`: a late entry, of a day that has no visit.
+
+    Raises PermissionDenied, Refused.
+    """
+    (outcome,) = record_visits([(case, entry)], by=by, permit=permit)
     if outcome.visit is None:
         raise Refused(outcome.problems)
     return outcome.visit
 
 
 def record_visits(
-    entries: Sequence[tuple[Case, Entry]], *, by: Actor, recorded_at: Sequence[datetime] | None = None
-) -> list[Outcome]:
+    entries: Sequence[tuple[Case, Entry]], *, by: Actor, recorded_at: Sequence[datetime] | None = None,
+    permit: Permit | None = None,
+) -> list[Outcome]:  # fmt: skip
     """Record visits, the good ones of the list; an outcome for each, in order. The only writer of new visits.
 
     Permission → lock the persons → rules → INSERT → journal → courses, in one transaction. An entry whose uid is recorded
     already at this institution is answered with that visit: a double click or a retry never makes two. A service on a
     day that has a visit joins it as the visit's next version. `recorded_at` may be supplied by the owner role only
     (demo data, transfer): the moments at which the entries were recorded, by the actor; the database, which otherwise
-    stamps both itself, ignores them from anybody else.
+    stamps both itself, ignores them from anybody else. `permit`: of one late entry.
     Raises PermissionDenied.
     """
-    by.require(Permission.VISIT_RECORD)
+    _require(by, Permission.VISIT_RECORD, permit)
     if not entries:
         return []
     with transaction.atomic(savepoint=False):
@@ -86,10 +100,13 @@ def record_visits(
                 outcome.visit, outcome.repeated = recorded, True
             elif recorded is not None:
                 outcome.problems = [rules.recorded_otherwise(entry)]
+            elif permit is not None:
+                outcome.problems = rules.check_late_entry(entry, known.facts(case, entry, moment))
             else:
                 outcome.problems = rules.check_visit(entry, known.facts(case, entry, moment))
             if not outcome.problems and not outcome.repeated:
                 written = Written(case, entry, known)
+                written.visit.permit = permit.uid if permit else None
                 written.visit.recorded_at = written.visit.changed_at = moment
                 if recorded_at is not None:
                     written.visit.recorded_by_id = written.visit.changed_by_id = by.account_id
@@ -110,14 +127,17 @@ class Stale(Exception):
         self.visit = visit
 
 
-def change_visit(*, visit: Visit, version: int, entry: Entry, reason: str, by: Actor) -> Visit:
-    """Make a recorded visit say what `entry` says, as its next version, while its window (and the new day's) is open.
+def change_visit(
+    *, visit: Visit, version: int, entry: Entry, reason: str, by: Actor, permit: Permit | None = None
+) -> Visit:
+    """Make a recorded visit say what `entry` says, as its next version, while its window (and the new day's) is open,
+    or by a `permit`.
 
     `version` is the one that was seen when the change was typed. The rules are those of recording, on the new day,
     without the visit itself. A change sent twice is made once.
     Raises PermissionDenied, Stale where there is another version by now, and Refused.
     """
-    by.require(Permission.VISIT_CHANGE)
+    _require(by, Permission.VISIT_CHANGE, permit)
     with transaction.atomic():
         known = Known([visit.case], [entry], days=[visit.visit_on])
         found, services, recorded = _as_found(visit, known, by)
@@ -131,11 +151,12 @@ def change_visit(*, visit: Visit, version: int, entry: Entry, reason: str, by: A
         known.forget(found)
         for service in services:
             known.courses.remove(found.person_id, service.pk)
-        facts = known.facts(visit.case, entry, known.moment)
+        facts = known.facts(visit.case, entry, known.moment, permitted=permit is not None)
         problems = rules.check_change(entry, facts, recorded, reason=reason, recorded_closes_at=closes_at)
         if problems:
             raise Refused(problems)
         changed = [name for name in _SAID if getattr(entry, name) != getattr(recorded, name)]
+        found.permit = permit.uid if permit else None
         for service in rewrite(found, services, entry, reason.strip(), known):
             known.courses.add(found, service, entry.weeks if service.kind == MEDICATION else 0)
         journal.record(
@@ -145,12 +166,13 @@ def change_visit(*, visit: Visit, version: int, entry: Entry, reason: str, by: A
     return found
 
 
-def void_visit(*, visit: Visit, version: int, reason: str, by: Actor) -> Visit:
-    """Take a visit out of force, with a reason, while its window is open: it stays to be seen, and counts nowhere.
+def void_visit(*, visit: Visit, version: int, reason: str, by: Actor, permit: Permit | None = None) -> Visit:
+    """Take a visit out of force, with a reason, while its window is open or by a `permit`: it stays to be seen, and
+    counts nowhere.
 
     Raises PermissionDenied, Stale where there is another version by now, and Refused. A void sent twice is one.
     """
-    by.require(Permission.VISIT_VOID)
+    _require(by, Permission.VISIT_VOID, permit)
     with transaction.atomic():
         known = Known([visit.case], [], days=[visit.visit_on])
         found, services, recorded = _as_found(visit, known, by)
@@ -160,11 +182,13 @@ def void_visit(*, visit: Visit, version: int, reason: str, by: Actor) -> Visit:
             raise Stale(found)
         if not found.in_force:
             raise Refused([Problem("visit-voided", "這筆就醫資料先前已作廢。", None)])
-        problems = rules.check_void(found.visit_on, known.facts(visit.case, recorded, known.moment), reason=reason)
+        facts = known.facts(visit.case, recorded, known.moment, permitted=permit is not None)
+        problems = rules.check_void(found.visit_on, facts, reason=reason)
         if problems:
             raise Refused(problems)
         found.in_force, found.version, found.change_reason = False, found.version + 1, reason.strip()
-        found.save(update_fields=["in_force", "version", "change_reason", "changed_at"])
+        found.permit = permit.uid if permit else None
+        found.save(update_fields=["in_force", "version", "change_reason", "changed_at", "permit"])
         for service in services:
             known.courses.remove(found.person_id, service.pk)
         journal.record(
@@ -174,12 +198,13 @@ def void_visit(*, visit: Visit, version: int, reason: str, by: Actor) -> Visit:
     return found
 
 
-def restore_visit(*, visit: Visit, version: int, reason: str, by: Actor) -> Visit:
-    """Bring a voided visit back as its next version: all rules are asked once more, as if it were recorded now.
+def restore_visit(*, visit: Visit, version: int, reason: str, by: Actor, permit: Permit | None = None) -> Visit:
+    """Bring a voided visit back as its next version: all rules are asked once more, as if it were recorded now. The
+    window, too, but by a `permit`.
 
     Raises PermissionDenied, Stale where there is another version by now, and Refused. A restoring sent twice is one.
     """
-    by.require(Permission.VISIT_RESTORE)
+    _require(by, Permission.VISIT_RESTORE, permit)
     with transaction.atomic():
         recorded = as_entry(visit)
         known = Known([visit.case], [recorded])
@@ -190,10 +215,11 @@ def restore_visit(*, visit: Visit, version: int, reason: str, by: Actor) -> Visi
             raise Stale(found)
         if found.in_force:
             raise Refused([Problem("visit-in-force", "這筆就醫資料沒有作廢，不需恢復。", None)])
-        facts = known.facts(visit.case, recorded, known.moment)
+        facts = known.facts(visit.case, recorded, known.moment, permitted=permit is not None)
         problems = rules.check_restore(recorded, facts, reason=reason)
         if problems:
             raise Refused(problems)
+        found.permit = permit.uid if permit else None
         for service in rewrite(found, services, recorded, reason.strip(), known):
             known.courses.add(found, service, recorded.weeks if service.kind == MEDICATION else 0)
         journal.record(

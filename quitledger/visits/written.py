@@ -64,14 +64,14 @@ def service_of(visit: Visit, kind: str, entry: Entry, staff_uid: UUID, known: Kn
     )  # fmt: skip
 
 
-_CHANGED = ["visit_on", *VALUES, "in_force", "version", "change_reason", "changed_at"]
+_CHANGED = ["visit_on", *VALUES, "in_force", "version", "change_reason", "changed_at", "permit"]
 
 
 def rewrite(visit: Visit, services: Sequence[Service], entry: Entry, reason: str, known: Known) -> list[Service]:
     """Make the rows of a recorded visit say what `entry` says, as its next version; returns its services then.
 
     Services and lines no longer given are deleted (their history keeps them); others keep their rows and keys.
-    `services` are those of the visit with their lines prefetched.
+    `services` are those of the visit with their lines prefetched; the visit names its permit, if any.
     """
     visit.visit_on, visit.version, visit.change_reason, visit.in_force = entry.visit_on, visit.version + 1, reason, True
     for name in VALUES:

@@ -345,7 +345,7 @@ def test_the_application_role_owns_nothing_and_is_nobody_else(owner):
         "UPDATE audit_database SET purpose = 'production'",
         "SELECT audit_make_partitions('2030-01-01', 1)",
         "SELECT audit_follow('visits_medicine')",
-        "SELECT visits_require_open(1, '2025-04-01')",
+        "SELECT visits_require_open(1, '2025-04-01', 1)",
         "UPDATE visits_month SET closes_at = 'infinity'",
         "INSERT INTO visits_month VALUES ('2030-01-01', 'infinity', 24)",
         "UPDATE visits_servicemonth SET closes_at = 'infinity'",
