@@ -130,6 +130,8 @@ def rewrite_application(
     by.require(Permission.CORRECTION_APPLY)
     with transaction.atomic():
         found = _locked(application, version, Step.REWRITE, by)
+        if (reason.strip(), discovered_on, list(items)) == (found.reason, found.discovered_on, items_of(found)):
+            return found  # the form sent once more
         _refuse_where(_problems(found.case, reason, discovered_on, items))
         kept = {item.uid for item in items}
         for item in found.items.exclude(uid__in=kept):

@@ -53,6 +53,20 @@ _MENU: list[tuple[str, Any, Permission | None, set[str]]] = [
         {"visit_show", "visit_change", "visit_void", "visit_restore"},
     ),
     ("case_find", gettext_lazy("戒菸者"), Permission.CASE_READ, {"case_show"}),
+    (
+        "correction_list",
+        gettext_lazy("更正申請"),
+        Permission.CORRECTION_READ,
+        {
+            "correction_show",
+            "correction_choose",
+            "correction_visit",
+            "correction_late_entry",
+            "correction_item",
+            "correction_numbers",
+            "correction_step",
+        },
+    ),
     ("window_list", gettext_lazy("登錄期限"), Permission.VISIT_READ, {"window_extend"}),
     ("course_finding_list", gettext_lazy("療程次變動"), Permission.COURSE_REVIEW, set()),
     (

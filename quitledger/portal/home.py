@@ -11,6 +11,7 @@ from django.views.decorators.http import require_safe
 
 from quitledger.accounts.permissions import Permission
 from quitledger.audit import journal
+from quitledger.corrections.queries import waiting_for
 from quitledger.institutions.queries import to_confirm
 from quitledger.visits.models import Month, Visit, WindowExtension
 from quitledger.visits.rules import month_of
@@ -40,7 +41,8 @@ def home(request: HttpRequest) -> HttpResponse:
     if drafts:  # they name people
         journal.record(Permission.CASE_READ, record_type="case", uids=[draft.case.uid for draft in drafts])
     waiting = to_confirm(desk.actor, desk.moment).count() if desk.actor.may(Permission.ACCOUNT_CONFIRM) else 0
-    return render(request, "home.html", {"months": months, "drafts": drafts, "to_confirm": waiting})
+    context = {"months": months, "drafts": drafts, "to_confirm": waiting, "waiting": waiting_for(desk.actor)}
+    return render(request, "home.html", context)
 
 
 def open_months(institution: int, moment: datetime, today: date) -> list[OpenMonth]:

@@ -250,6 +250,13 @@ def _status_of(form: Any) -> HTTPStatus:
     return HTTPStatus.TOO_MANY_REQUESTS if counted else HTTPStatus.UNPROCESSABLE_ENTITY
 
 
+def sign_in_again(request: HttpRequest) -> HttpResponse:
+    """On to proving once more who one is; what was sent is sent again after that."""
+    ways = get_adapter().get_reauthentication_methods(request.user)
+    answer: HttpResponse = suspend_request(request, ways[0]["url"] if ways else reverse("account_login"))
+    return answer
+
+
 def serve(view: Callable[..., Any], needs: Access) -> View:
     """One view of allauth as a page of ours: who may open it, 422 for a refused form, the way to re-authentication.
 
@@ -261,9 +268,7 @@ def serve(view: Callable[..., Any], needs: Access) -> View:
         try:
             response: HttpResponse = view(request, *args, **kwargs)
         except ReauthenticationRequired:
-            ways = get_adapter().get_reauthentication_methods(request.user)
-            answer: HttpResponse = suspend_request(request, ways[0]["url"] if ways else reverse("account_login"))
-            return answer
+            return sign_in_again(request)
         if (
             isinstance(response, TemplateResponse)
             and request.method == "POST"

@@ -2,9 +2,13 @@
 
 from django.urls import path, register_converter
 
+from quitledger.corrections.rules import ItemKind, Step
+
 from . import (
+    applying,
     audit,
     cases,
+    corrections,
     courses,
     gallery,
     help,
@@ -36,6 +40,30 @@ class RegisterName:
         return value
 
 
+class CorrectionKind:
+    """What of a recorded visit is put right."""
+
+    regex = "|".join(kind for kind in ItemKind if kind is not ItemKind.LATE_ENTRY)
+
+    def to_python(self, value: str) -> str:
+        return value
+
+    def to_url(self, value: str) -> str:
+        return value
+
+
+class CorrectionStep:
+    """A step with an application that is there."""
+
+    regex = "|".join(step for step in Step if step not in (Step.WRITE, Step.REGISTER))
+
+    def to_python(self, value: str) -> str:
+        return value
+
+    def to_url(self, value: str) -> str:
+        return value
+
+
 class FileFormat:
     """The formats of a download."""
 
@@ -50,6 +78,8 @@ class FileFormat:
 
 register_converter(FileFormat, "format")
 register_converter(RegisterName, "register")
+register_converter(CorrectionKind, "kind")
+register_converter(CorrectionStep, "step")
 
 urlpatterns = [
     path("", home.home, name="home"),
@@ -66,6 +96,15 @@ urlpatterns = [
     path("visits/<uuid:uid>/change", maintain.visit_change, name="visit_change"),
     path("visits/<uuid:uid>/void", maintain.visit_void, name="visit_void"),
     path("visits/<uuid:uid>/restore", maintain.visit_restore, name="visit_restore"),
+    path("visits/<uuid:uid>/correct", applying.correction_choose, name="correction_choose"),
+    path("visits/<uuid:uid>/correct/<kind:kind>", applying.correction_visit, name="correction_visit"),
+    path("cases/<uuid:uid>/late-entry", applying.correction_late_entry, name="correction_late_entry"),
+    path("corrections", corrections.correction_list, name="correction_list"),
+    path("corrections/numbers", corrections.correction_numbers, name="correction_numbers"),
+    path("corrections.<format:file_format>", corrections.correction_download, name="correction_download"),
+    path("corrections/<uuid:uid>", corrections.correction_show, name="correction_show"),
+    path("corrections/<uuid:uid>/items/<uuid:item>", applying.correction_item, name="correction_item"),
+    path("corrections/<uuid:uid>/<step:step>", corrections.correction_step, name="correction_step"),
     path("visits.<format:file_format>", query.visit_download, name="visit_download"),
     path("people", people.person_list, name="person_list"),
     path("people/new", people.person_invite, name="person_invite"),

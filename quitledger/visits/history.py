@@ -9,10 +9,10 @@ from django.db import connection
 
 from quitledger.accounts.actors import Actor
 from quitledger.accounts.permissions import Permission
-from quitledger.institutions.models import Profession
+from quitledger.institutions.models import Profession, StaffMember
 from quitledger.policy.sentences import Sentence, Several, Words
 
-from .models import Visit
+from .models import Medicine, Visit
 from .rules import COUNSELLING, COUNSELLING_MODES, LABELS, MEDICATION, Counselling, Entry, Line, Medication
 
 FIELDS = {
@@ -151,7 +151,12 @@ def _standing(rows: list[tuple[Any, ...]], number: int) -> list[tuple[Any, ...]]
 
 def _said(values: list[Any], services: list[tuple[Any, ...]], lines: list[tuple[Any, ...]]) -> Said:
     visit_on, visit_time, pregnant, cigarettes, co_ppm, note = values
-    said = {**said_of(visit_on, visit_time, pregnant=pregnant, cigarettes_per_day=cigarettes, co_ppm=co_ppm, note=note)}
+    said = said_of(visit_on, visit_time, pregnant=pregnant, cigarettes_per_day=cigarettes, co_ppm=co_ppm, note=note)
+    return said | _services_said(services, lines)
+
+
+def _services_said(services: list[tuple[Any, ...]], lines: list[tuple[Any, ...]]) -> Said:
+    said: Said = {}
     for kind, profession, name, mode in services:
         staff = (
             Sentence("{profession} {name}", profession=Words(Profession(profession).label), name=name)
@@ -164,6 +169,29 @@ def _said(values: list[Any], services: list[tuple[Any, ...]], lines: list[tuple[
         else:
             said[kind] = Sentence("{staff}（{mode}）", staff=staff, mode=COUNSELLING_MODES.get(mode, mode))
     return said
+
+
+def said_of_entry(entry: Entry) -> Said:
+    """What an entry says, in the words of the versions."""
+    said = said_of(
+        entry.visit_on, entry.visit_time, pregnant=entry.pregnant, cigarettes_per_day=entry.cigarettes_per_day,
+        co_ppm=entry.co_ppm, note=entry.note,
+    )  # fmt: skip
+    staff = {one.uid: one for one in StaffMember.objects.filter(uid__in=[uid for uid in entry.kinds.values() if uid])}
+    named = {kind: staff.get(uid) if uid else None for kind, uid in entry.kinds.items()}
+    services = [
+        (kind, one and one.profession, one and one.name, entry.counselling.mode if entry.counselling else "")
+        for kind, one in named.items()
+    ]
+    lines: list[tuple[Any, ...]] = []
+    if entry.medication:
+        names = dict(
+            Medicine.objects.filter(code__in=[line.medicine_code for line in entry.medication.lines]).values_list(
+                "code", "name"
+            )
+        )
+        lines = [(names.get(x.medicine_code, x.medicine_code), x.supply_weeks, x.days) for x in entry.medication.lines]
+    return said | _services_said(services, lines)
 
 
 def line_said(medicine: str, weeks: int, days: int) -> str:

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.engine
 
 # In the order in which their rows can be deleted.
 FOLLOWED = (
-    "visits_medicationline", "visits_service", "visits_visit", "visits_servicemonth", "cases_baseline", "cases_case",
+    "corrections_steptaken", "corrections_item", "corrections_application", "visits_permit", "visits_medicationline", "visits_service", "visits_visit", "visits_servicemonth", "cases_baseline", "cases_case",
     "cases_person", "institutions_certificate", "institutions_staffcontract", "institutions_staffmember",
     "institutions_membership", "institutions_quota", "institutions_contract", "institutions_institutiondetails",
     "institutions_institution", "accounts_user",
@@ -39,6 +39,23 @@ NOT_FOLLOWED = {
 }  # fmt: skip
 
 
+# A draft with an item and its first step, and a permit of nobody's.
+_APPLICATION = """
+WITH a AS (INSERT INTO corrections_application (uid, institution_id, case_id, person_id, state, on_paper, reason,
+    discovered_on, written_by_id, single_person, version)
+  VALUES (gen_random_uuid(), %(institution)s, %(case)s, %(person)s, 'draft', false, '漏登', '2025-04-01', %(account)s, false, 1)
+  RETURNING id, uid),
+i AS (INSERT INTO corrections_item (uid, application_id, institution_id, position, kind, visit_on, contents, linked, decision,
+    rejected_for) SELECT gen_random_uuid(), a.id, %(institution)s, 0, 'late_entry', '2025-02-15', '{}', false, '', '' FROM a),
+s AS (INSERT INTO corrections_steptaken (application_id, institution_id, step, from_state, to_state, by_id, from_desk, text)
+  SELECT a.id, %(institution)s, 'write', '', 'draft', %(account)s, false, '' FROM a)
+INSERT INTO visits_permit (uid, application, person_id, institution_id, visit, kind, expected_version, visit_on, is_late,
+    applied_by_id, decided_by_id)
+  SELECT gen_random_uuid(), a.uid, %(person)s, %(institution)s, gen_random_uuid(), 'record', 0, '2025-02-15', true,
+    %(account)s, u.id FROM a, accounts_user u WHERE u.username = 'desk_officer'
+"""
+
+
 @pytest.fixture
 def lived_in(db: Any) -> Iterator[psycopg.Connection]:
     """The owner in a world in which every followed table has rows: one transaction, rolled back."""
@@ -53,6 +70,9 @@ def lived_in(db: Any) -> Iterator[psycopg.Connection]:
         owner.execute(
             "INSERT INTO institutions_quota (institution_id, year, kind, visits)"
             " SELECT id, 2025, 'medication', 1 FROM institutions_institution"
+        )
+        owner.execute(
+            _APPLICATION, {"case": at.case, "person": at.person, "institution": at.institution, "account": at.account}
         )
         owner.execute("SET CONSTRAINTS ALL IMMEDIATE")  # as a commit would
         owner.execute("SET CONSTRAINTS ALL DEFERRED")

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, time
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -125,5 +125,16 @@ def decided(
         )  # fmt: skip
 
 
-def a_day_later(day: date) -> date:
-    return day + timedelta(days=1)
+def on_its_way(uid: UUID, code: str, writer: str, signer: str) -> None:
+    """An application of 示範甲's case at an institution, sent to the desk: a visit never recorded."""
+    staff = "示範子" if code == world.CLINIC else "示範卯"
+    with step(writer) as by:
+        new = uuid4()
+        entry = Entry(new, FEBRUARY_15, counselling=Counselling(world.staff(staff).uid))
+        application = write_application(
+            uid=uid, case=world.case(institution_code=code), reason="漏未登錄。", discovered_on=world.TODAY,
+            items=[ItemEntry(new, ItemKind.LATE_ENTRY, entry=entry)], by=by,
+        )  # fmt: skip
+        application = submit_application(application=application, version=1, by=by)
+    with step(signer) as by:
+        sign_application(application=application, version=application.version, by=by)

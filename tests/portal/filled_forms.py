@@ -5,7 +5,7 @@ Everybody and everything is used by one form alone, so that all can be sent in o
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import time
+from datetime import date, time
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -16,6 +16,8 @@ from django.urls import reverse
 from quitledger.accounts.models import Notice, NoticeKind, User
 from quitledger.accounts.scope import scoped
 from quitledger.accounts.services import issue_code
+from quitledger.corrections.rules import ItemKind
+from quitledger.corrections.services import ItemEntry, write_application
 from quitledger.institutions.models import Contract
 from quitledger.visits.rules import Counselling, Entry
 from quitledger.visits.services import keep_draft, record_visit, void_visit
@@ -63,11 +65,11 @@ def user(username: str) -> User:
     return User.objects.get(username=username)
 
 
-def a_visit(name: str) -> UUID:
-    """A counselling visit of today."""
+def a_visit(name: str, day: date = world.TODAY) -> UUID:
+    """A counselling visit, of today."""
     by = world.actor("recorder")
     with scoped(by):
-        entry = Entry(uuid4(), world.TODAY, time(9, 0), counselling=Counselling(world.staff("示範子").uid))
+        entry = Entry(uuid4(), day, time(9, 0), counselling=Counselling(world.staff("示範子").uid))
         return record_visit(case=world.case(name), entry=entry, by=by).uid
 
 
@@ -197,8 +199,47 @@ def drafts_left(_browser: Browser) -> tuple[dict[str, Any], Fields]:
     return {"uid": place("both")}, {"drafts_to": place("colleague")}
 
 
+def late_entry(name: str, **changes: Any) -> Fields:
+    """A visit of 114/02/15 that was never recorded."""
+    return visit_fields(uuid4(), visit_on="114/2/15", services="counselling", **WITHOUT_MEDICINE) | {
+        "application": uuid4(), "reason": "漏未登錄", "discovered_on": "114/4/1",
+    } | changes  # fmt: skip
+
+
+WITHOUT_MEDICINE = {"lines-0-medicine": "", "lines-0-supply_weeks": ""}
+
+
+def to_move(_browser: Browser) -> tuple[dict[str, Any], Fields]:
+    uid = a_visit("示範丙", date(2025, 3, 20))
+    return {"uid": uid, "kind": "parked"}, late_entry("示範丙", version=1)
+
+
+def a_draft(name: str) -> Any:
+    """An application that is being written, of a visit never recorded."""
+    by, new = world.actor("recorder"), uuid4()
+    with scoped(by):
+        entry = Entry(new, date(2025, 2, 15), counselling=Counselling(world.staff("示範子").uid))
+        return write_application(
+            uid=uuid4(), case=world.case(name), reason="漏未登錄", discovered_on=world.TODAY,
+            items=[ItemEntry(new, ItemKind.LATE_ENTRY, entry=entry)], by=by,
+        ), new  # fmt: skip
+
+
+def an_item(_browser: Browser) -> tuple[dict[str, Any], Fields]:
+    application, item = a_draft("示範甲")
+    fields = late_entry("示範甲", uid=item, application=application.uid, visit_on="114/2/16")
+    return {"uid": application.uid, "item": item}, fields
+
+
+def to_withdraw(_browser: Browser) -> tuple[dict[str, Any], Fields]:
+    application, _item = a_draft("示範乙")
+    return {"uid": application.uid, "step": "withdraw"}, {"version": 1, "text": "不需要了"}
+
+
 # These grow with every request: who looked, sessions, tries.
 ALWAYS = {"audit_journal", "accounts_session", "accounts_attempt"}
+
+APPLIED = {"corrections_application": 1, "corrections_item": 1, "corrections_steptaken": 1}
 
 FORMS: dict[str, Filled] = {
     "switch_institution": Filled("both", simply({"institution": world.PHARMACY})),
@@ -215,6 +256,10 @@ FORMS: dict[str, Filled] = {
     "visit_change": Filled("recorder", to_change, {"visits_visit_history": 1}),
     "visit_void": Filled("recorder", to_void, {"visits_visit_history": 1}),
     "visit_restore": Filled("recorder", to_restore, {"visits_visit_history": 1}),
+    "correction_visit": Filled("recorder", to_move, APPLIED),
+    "correction_late_entry": Filled("recorder", lambda _b: ({"uid": case("示範丁")}, late_entry("示範丁")), APPLIED),
+    "correction_item": Filled("recorder", an_item, {"corrections_item_history": 1, "corrections_steptaken": 1}),
+    "correction_step": Filled("recorder", to_withdraw, {"corrections_steptaken": 1}),
     "register_record": Filled(
         "desk_officer",
         simply({"institution_code": world.HOSPITAL, "starts_on": "114/3/1", "ends_on": "114/3/31", "end_reason": "短期"},

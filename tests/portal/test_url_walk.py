@@ -17,11 +17,13 @@ from quitledger.portal.permissions import Access
 from quitledger.portal.transactions import SESSION_INSTITUTION
 
 from .. import world
+from ..corrections.scene import on_its_way
 from .conftest import Browser, staff_uids, visit_fields, visit_page
 from .passkey_device import a_passkey, just_signed_in
 
 CASE = {"uid": world.uid(f"case 示範甲 {world.CLINIC}")}
 VISIT = {"uid": world.uid("visit of the walk")}
+APPLICATION = {"uid": world.uid("application of the walk")}
 PASSKEY = {"pk": 1}
 PERSON = {"uid": world.uid(f"place of colleague {world.CLINIC}")}
 LIST, RECORD = {"register": "contracts"}, {"register": "contracts", "pk": 1}
@@ -45,6 +47,9 @@ MAY: dict[Access | Permission, set[str]] = {
     Permission.VISIT_VOID: CLINIC | STRANGER,
     Permission.VISIT_RESTORE: CLINIC | STRANGER,
     Permission.VISIT_DOWNLOAD: CLINIC | STRANGER | DESK,
+    Permission.CORRECTION_READ: CLINIC | STRANGER | DESK,
+    Permission.CORRECTION_APPLY: CLINIC | STRANGER,
+    Permission.CORRECTION_DECIDE: DESK,
     Permission.WINDOW_EXTEND: {"desk_supervisor"},
     Permission.COURSE_REVIEW: DESK,
     Permission.REGISTER_READ: DESK,
@@ -75,6 +80,16 @@ TABLE: dict[str, tuple[Access | Permission, dict[str, Any], set[int], set[int]]]
     "visit_void": (Permission.VISIT_VOID, VISIT, {200}, {200, 422}),
     "visit_restore": (Permission.VISIT_RESTORE, VISIT, {200}, {200, 422}),
     "visit_download": (Permission.VISIT_DOWNLOAD, {"file_format": "json"}, {200}, {405}),
+    "correction_choose": (Permission.CORRECTION_READ, VISIT, {200}, {405}),
+    "correction_visit": (Permission.CORRECTION_READ, {**VISIT, "kind": "parked"}, {200}, {422}),
+    "correction_late_entry": (Permission.CORRECTION_READ, CASE, {200}, {422}),
+    "correction_list": (Permission.CORRECTION_READ, {}, {200}, {405}),
+    "correction_numbers": (Permission.CORRECTION_DECIDE, {}, {200}, {405}),
+    "correction_download": (Permission.CORRECTION_DECIDE, {"file_format": "csv"}, {200}, {405}),
+    "correction_show": (Permission.CORRECTION_READ, APPLICATION, {200}, {405}),
+    # it was sent: nothing of it is written any more, and nobody but the institution withdraws it
+    "correction_item": (Permission.CORRECTION_APPLY, {**APPLICATION, "item": world.uid("an item")}, {404}, {404}),
+    "correction_step": (Permission.CORRECTION_READ, {**APPLICATION, "step": "withdraw"}, {405}, {403, 422}),
     "register_index": (Permission.REGISTER_READ, {}, {200}, {405}),
     "register_list": (Permission.REGISTER_READ, LIST, {200}, {405}),
     "register_download": (Permission.REGISTER_READ, {**LIST, "file_format": "csv"}, {200}, {405}),
@@ -131,11 +146,13 @@ TABLE: dict[str, tuple[Access | Permission, dict[str, Any], set[int], set[int]]]
     "mfa_remove_webauthn": (Access.SIGNED_IN, PASSKEY, {302}, {302}),
 }
 # What an argument of an address names: a thing of an institution, of one account, of the desk, or of nobody.
-WHOSE = {"uid": "institution", "pk": "account", "register": "desk", "name": "nobody", "file_format": "nobody"}
+WHOSE = {"uid": "institution", "pk": "account", "register": "desk", "name": "nobody", "file_format": "nobody",
+         "item": "institution", "kind": "nobody", "step": "nobody"}  # fmt: skip
 # The things of the table at the clinic, and their like at the pharmacy.
 ELSEWHERE = {
     CASE["uid"]: world.uid(f"case 示範甲 {world.PHARMACY}"),
     VISIT["uid"]: world.uid("visit of the walk elsewhere"),
+    APPLICATION["uid"]: world.uid("application of the walk elsewhere"),
     PERSON["uid"]: world.uid(f"place of stranger {world.PHARMACY}"),
 }
 NOBODY = {"account_login": [{200}, {422}], "account_logout": [{302}, {302}]}  # what differs for nobody signed in
@@ -160,10 +177,12 @@ def answers(browser: Browser, name: str, arguments: dict[str, Any]) -> list[tupl
 
 @pytest.fixture
 def visit(browse: Any) -> None:
-    """The visits of the walk, at the clinic and at the pharmacy."""
+    """The visits of the walk, and the applications, at the clinic and at the pharmacy."""
     assert browse("recorder").send(visit_page(), visit_fields(VISIT["uid"])).status_code == 302
     theirs = visit_fields(ELSEWHERE[VISIT["uid"]], staff=("示範卯", "示範卯"))
     assert browse("stranger").send(visit_page("示範戊", world.PHARMACY), theirs).status_code == 302
+    on_its_way(APPLICATION["uid"], world.CLINIC, "recorder", "supervisor")
+    on_its_way(ELSEWHERE[APPLICATION["uid"]], world.PHARMACY, "stranger", "stranger_supervisor")
 
 
 def test_every_address_stands_in_the_table_with_what_its_view_says_it_needs() -> None:
@@ -205,7 +224,7 @@ def test_whoever_is_signed_in_sees_what_the_table_says_and_nothing_of_others(
     for name, (needs, ours, *allowed) in TABLE.items():
         if whose == world.PHARMACY and "uid" not in ours:
             continue  # of no institution: asked once
-        arguments = {"uid": ELSEWHERE[ours["uid"]]} if whose == world.PHARMACY else ours
+        arguments = {**ours, "uid": ELSEWHERE[ours["uid"]]} if whose == world.PHARMACY else ours
         for (method, answer), fine in zip(answers(browser, name, arguments), allowed, strict=True):
             if role not in MAY[needs]:
                 expected = {403}
@@ -275,7 +294,12 @@ def test_naming_what_is_anothers_in_a_form_or_after_the_address_shows_and_change
 
 def test_what_others_have_is_answered_like_what_nobody_has(visit: None, browse: Any) -> None:
     browser = browse("stranger")
-    for name, theirs in (("case_show", CASE), ("visit_record", CASE), ("visit_show", VISIT)):
+    for name, theirs in (
+        ("case_show", CASE),
+        ("visit_record", CASE),
+        ("visit_show", VISIT),
+        ("correction_show", APPLICATION),
+    ):
         pages = [browser.get(reverse(name, kwargs=arguments)) for arguments in (theirs, {"uid": uuid4()})]
         assert [page.status_code for page in pages] == [404, 404]
         first, second = (
