@@ -253,7 +253,8 @@ def numbers(first: date, last: date, group: str, *, by: Actor) -> list[Numbers]:
 def _numbers(row: tuple[Any, ...]) -> Numbers:
     label, *counts, median = row
     days = None if median is None else median.quantize(Decimal("0.1"), ROUND_HALF_UP)
-    return Numbers(format_roc_month(label) if isinstance(label, date) else label, *counts, median_days=days)
+    named = format_roc_month(label) if isinstance(label, date) else label
+    return Numbers(*[named, *counts, days])
 
 
 def rejections(first: date, last: date, *, by: Actor) -> list[tuple[str, int]]:

@@ -1,0 +1,126 @@
+"""Many at once: applications written, signed, claimed and decided by many people, none of them half applied."""
+
+from collections import Counter
+from collections.abc import Callable
+from datetime import date, timedelta
+from typing import Any
+from uuid import uuid4
+
+from quitledger.accounts.scope import scoped
+from quitledger.cases.models import Case
+from quitledger.cases.services import Registration, register_case
+from quitledger.corrections.models import Application
+from quitledger.corrections.rules import ItemKind, State
+from quitledger.corrections.services import (
+    ItemEntry,
+    Stale,
+    claim_application,
+    sign_application,
+    submit_application,
+    write_application,
+)
+from quitledger.policy.identity import make_up
+from quitledger.visits.models import Permit, Visit
+
+from .. import world
+from ..visits.test_concurrency import at_once, recording
+from .scene import FEBRUARY_15, claimed, counselled, decided, late, sent, step
+
+USERS, EACH = 50, 20
+
+
+def people(number: int) -> list[Case]:
+    """Persons of the clinic, without an intake."""
+    recorder = world.actor("recorder")
+    with scoped(recorder):
+        return [
+            register_case(
+                Registration(uuid4(), "national_id", make_up(9000 + n), "", date(1980, 2, 3), "male", f"示範{n}"),
+                today=world.TODAY - timedelta(days=90), made_up_allowed=True, by=recorder,
+            )
+            for n in range(number)
+        ]  # fmt: skip
+
+
+def a_working_day(cases: list[Case], worker: int) -> Callable[[], list[str]]:
+    """One user's applications, from the draft to the decision: by recorder, supervisor and one of the desk in turn."""
+
+    def work() -> list[str]:
+        ended = []
+        for number, case in enumerate(cases):
+            uid, day = uuid4(), FEBRUARY_15 - timedelta(days=6 * (worker % 3))
+            with step("recorder") as by:
+                item = ItemEntry(uid, ItemKind.LATE_ENTRY, entry=counselled(day, uid))
+                application = write_application(
+                    uid=uuid4(), case=Case.objects.select_related("person").get(pk=case.pk), reason="漏登",
+                    discovered_on=world.TODAY, items=[item], by=by,
+                )  # fmt: skip
+                application = submit_application(application=application, version=1, by=by)
+            with step("supervisor") as by:
+                application = sign_application(application=application, version=application.version, by=by)
+            decider = ("desk_officer", "desk_supervisor")[(worker + number) % 2]
+            with step(decider) as by:
+                application = claim_application(application=application, version=application.version, by=by)
+            ended.append(decided(application, username=decider).state)
+        return ended
+
+    return work
+
+
+def test_a_thousand_applications_by_fifty_users_leave_none_half_applied(committed: Any) -> None:
+    cases = people(USERS * EACH)
+    shares = [cases[worker * EACH : (worker + 1) * EACH] for worker in range(USERS)]
+    found = at_once([a_working_day(share, worker) for worker, share in enumerate(shares)])
+    assert Counter(state for states in found for state in states) == {State.APPROVED: USERS * EACH}
+    with step("desk_officer"):
+        numbers = sorted(Application.objects.values_list("case_no", flat=True))
+        assert numbers == [f"114-04-{n:04}" for n in range(1, USERS * EACH + 1)]
+        permits = {permit.application: permit for permit in Permit.objects.all()}
+        visits = {visit.authority: visit for visit in Visit.objects.filter(case__in=cases)}
+        assert set(permits) == set(visits) == set(Application.objects.values_list("uid", flat=True))
+        assert all(permit.used_at and visits[uid].permit == permit.uid for uid, permit in permits.items())
+
+
+def test_of_many_who_claim_and_decide_one_application_one_does(committed: Any) -> None:
+    application = sent(lambda: [late()])
+
+    def deciding(username: str) -> Callable[[], str]:
+        def work() -> str:
+            try:
+                with step(username) as by:
+                    mine = claim_application(application=application, version=application.version, by=by)
+                return str(decided(mine, username=username).state)
+            except Stale:
+                return "stale"
+
+        return work
+
+    found = at_once([deciding(name) for name in ("desk_officer", "desk_supervisor") * 10])
+    assert Counter(found) == {"approved": 1, "stale": 19}
+
+
+def test_an_approval_and_a_recording_at_the_same_moment_leave_one_of_the_two(committed: Any, owner: Any) -> None:
+    """The late entry of 3/28 and a visit of 3/30 are too close: whoever is first stands, the other is told why."""
+    for name in ("示範甲", "示範乙", "示範丁"):
+        uid = uuid4()
+        # 2/28 is closed, 3/3 is open: four days apart.
+        with step("recorder"):
+            item = ItemEntry(uid, ItemKind.LATE_ENTRY, entry=counselled(date(2025, 2, 28), uid))
+        application = claimed(lambda item=item: [item], name=name)
+        recorder = world_actor()
+        found = at_once(
+            [
+                lambda application=application: str(decided(application).state),
+                recording(recorder, (name, counselled(date(2025, 3, 3)))),
+            ]
+        )
+        with step("recorder"):
+            days = set(Visit.objects.filter(case=world.case(name)).values_list("visit_on", flat=True))
+        approved = found[0] == "approved"
+        assert days == ({date(2025, 2, 28)} if approved else {date(2025, 3, 3)}), found
+        assert (found[1] if approved else found[0]) == ("visit-too-near",)
+
+
+def world_actor() -> Any:
+    with scoped(world.SYSTEM):
+        return world.actor("recorder")
