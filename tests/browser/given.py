@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import date, datetime, timedelta
 from datetime import time as clock
 from decimal import Decimal
+from typing import Any
 from uuid import UUID, uuid4
 
 from allauth.mfa.totp.internal.auth import TOTP, format_hotp_value, generate_totp_secret, hotp_value
@@ -19,6 +20,7 @@ from quitledger.accounts.scope import scoped
 from quitledger.accounts.services import add_account
 from quitledger.cases.models import Case
 from quitledger.cases.services import BaselineEntry, Registration, record_baseline, register_case
+from quitledger.corrections import services as corrections
 from quitledger.institutions.lists import ContractRow, InstitutionRow, QuotaRow, StaffRow
 from quitledger.institutions.membership_services import add_membership, end_membership
 from quitledger.institutions.models import Membership
@@ -30,6 +32,7 @@ from quitledger.visits.models import Draft, Visit
 from quitledger.visits.services import record_visits
 from tests import world
 from tests.conftest import connect_django
+from tests.corrections import scene
 
 from .served import Site
 
@@ -198,3 +201,44 @@ def code_of(secret: str) -> str:
     if time.time() % CODE_LASTS > CODE_LASTS - 5:
         time.sleep(6)
     return format_hotp_value(hotp_value(secret, int(time.time()) // CODE_LASTS))
+
+
+def applications(site: Site, uid: str) -> dict[str, str]:
+    """Applications about a visit whose month is closed, and about a visit never recorded, one in every state."""
+    connect_django(site.database.app_url)
+    try:
+        return {f"correction_{name}": f"/corrections/{path}" for name, path in _applications(UUID(uid)).items()}
+    finally:
+        connections.close_all()
+
+
+def _applications(uid: UUID) -> dict[str, str]:
+    def two() -> list[corrections.ItemEntry]:
+        near = scene.late(date(2025, 2, 3))  # too near the visit that is there
+        return [scene.changing(uid, note="更正後的備註：改為早上貼；下次帶家屬一起來。"), near]
+
+    name = visit_name(uid)
+    made: dict[str, Any] = {}
+    with scene.step("recorder") as by:
+        draft = made["draft"] = scene.written(two(), by, name)
+        item = draft.items.get(position=0).uid
+        gone = scene.written([scene.late(date(2025, 1, 2))], by, name)
+        made["withdrawn"] = corrections.withdraw_application(application=gone, version=1, text="不需要了", by=by)
+    made["to_sign"] = scene.submitted(two, name)
+    made["new"] = scene.sent(two, name)
+    made["in_review"] = scene.claimed(two, name=name)
+    asked = scene.claimed(two, name=name)
+    with scene.step("desk_officer") as by:
+        made["waiting"] = corrections.ask_institution(
+            application=asked, version=asked.version, text="請補第 2 頁。", by=by
+        )
+    made["approved"] = scene.decided(scene.claimed(lambda: [scene.late(date(2025, 1, 9))], name=name))
+    refused = scene.claimed(lambda: [scene.late(date(2025, 1, 15))], name=name)
+    made["rejected"] = scene.decided(refused, corrections.Decision("rejected", "evidence"), text="請附個案紀錄表。")
+    return {state: str(one.uid) for state, one in made.items()} | {"item": f"{draft.uid}/items/{item}"}
+
+
+def visit_name(uid: UUID) -> str:
+    """Whose visit it is: the name of his case."""
+    with scoped(world.actor("recorder")):
+        return Visit.objects.get(uid=uid).case.name

@@ -417,6 +417,32 @@ SCREENS = [
     Screen("mfa_login_webauthn", "opened directly", NOBODY, at("/accounts/login/passkey")),
     Screen("mfa_authenticate", "code", NOBODY, second_step(APP)),
     Screen("mfa_authenticate", "code or passkey", NOBODY, second_step(APP_AND_KEY)),
+    Screen("correction_choose", "closed", "recorder", at("{old_visit}/correct"), data=(LONG_NAME,)),
+    Screen("correction_choose", "open", "recorder", at("{visit}/correct"), data=(LONG_NAME,)),
+    *(Screen("correction_visit", kind, "recorder", at(f"{{old_visit}}/correct/{kind}"), data=(LONG_NAME,))
+      for kind in ("change", "parked", "overwritten", "void")),
+    Screen("correction_visit", "refused", "recorder", sent("{old_visit}/correct/parked", "看更正前後 Ctrl", visit_on="114/4/9"),
+           422, data=(LONG_NAME,)),
+    Screen("correction_late_entry", "empty", "recorder", at("{woman}/late-entry")),
+    Screen("correction_late_entry", "refused", "recorder", sent("{woman}/late-entry", "看更正前後 Ctrl", visit_on="114/2/30"), 422),
+    Screen("correction_late_entry", "on paper", "desk_officer", at("{woman}/late-entry")),
+    Screen("correction_list", "institution", "recorder", at("/corrections"), data=(LONG_NAME,)),
+    Screen("correction_list", "supervisor", "supervisor", at("/corrections"), data=(LONG_NAME,)),
+    Screen("correction_list", "desk", "desk_officer", at("/corrections"), data=(LONG_NAME,)),
+    Screen("correction_list", "nothing found", "desk_officer", at("/corrections?view=ended&institution=9900000028")),
+    Screen("correction_list", "refused", "desk_officer", at("/corrections?view=nonsense"), 422),
+    Screen("correction_numbers", "filled", "desk_officer", at("/corrections/numbers")),
+    Screen("correction_numbers", "nothing received", "desk_officer", at("/corrections/numbers?first=113/1&last=113/2")),
+    Screen("correction_numbers", "refused", "desk_officer", at("/corrections/numbers?first=114/3&last=114/1"), 422),
+    *(Screen("correction_show", state, "recorder", at(f"{{correction_{state}}}"), data=(LONG_NAME,))
+      for state in ("draft", "to_sign", "new", "in_review", "waiting", "approved", "rejected", "withdrawn")),
+    Screen("correction_show", "to be signed", "supervisor", at("{correction_to_sign}"), data=(LONG_NAME,)),
+    Screen("correction_show", "to be claimed", "desk_officer", at("{correction_new}"), data=(LONG_NAME,)),
+    Screen("correction_show", "to be decided", "desk_officer", at("{correction_in_review}"), data=(LONG_NAME,)),
+    Screen("correction_show", "somebody else", "stranger", at("{correction_new}"), 404),
+    Screen("correction_step", "nothing decided", "desk_officer", sent("{correction_in_review}", "送出審核結果"), 422, data=(LONG_NAME,)),
+    Screen("correction_step", "nothing asked", "desk_officer", sent("{correction_in_review}", "送出詢問"), 422, data=(LONG_NAME,)),
+    Screen("correction_item", "of a draft", "recorder", at("{correction_item}"), data=(LONG_NAME,)),
     Screen("mfa_authenticate", "wrong code", NOBODY, second_step_refused, 422),
     Screen("account_inactive", "inactive", NOBODY, at("/accounts/inactive")),
     Screen("account_logout", "asked", "recorder", at("/accounts/logout")),
@@ -458,7 +484,7 @@ SCREENS = [
 NO_SCREEN = {
     "healthz",  # one word for whoever watches the server
     "switch_language", "person_unlock", "person_confirm",  # buttons of other screens
-    "register_download", "register_sample", "finding_download", "audit_download",  # files
+    "register_download", "register_sample", "finding_download", "audit_download", "correction_download",  # files
 }  # fmt: skip
 
 
@@ -509,6 +535,7 @@ def build_scene(site: Site) -> Scene:
             month=date(2025, 3, 1), reach="all", closes_at=datetime(2025, 4, 26, tzinfo=TAIPEI), reason="全國網路中斷",
             moment=world.NOW, by=world.actor("desk_supervisor"),
         )  # fmt: skip
+    scene.paths |= given.applications(site, scene.paths["old_visit"].rpartition("/")[2])
     desk_lists(site, scene)
     people_and_accounts(site, scene)
     given.an_account(site, NO_FACTOR)

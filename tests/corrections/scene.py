@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 
 from quitledger.accounts.actors import Actor
 from quitledger.accounts.scope import scoped
+from quitledger.cases.models import Case
 from quitledger.corrections.models import Application
 from quitledger.corrections.rules import ItemKind
 from quitledger.corrections.services import (
@@ -73,12 +74,17 @@ def without(uid: UUID, kind: ItemKind = ItemKind.VOID) -> ItemEntry:
     return ItemEntry(uuid4(), kind, found, found.version)
 
 
+def case_of(name: str) -> Case:
+    """The clinic's case of that name."""
+    return Case.objects.select_related("person").get(name=name, institution_id=world.institution_id())
+
+
 def written(
     items: Sequence[ItemEntry], by: Actor | None = None, name: str = "示範甲", uid: UUID | None = None
 ) -> Application:
     by = by or world.actor("recorder")
     return write_application(
-        uid=uid or uuid4(), case=world.case(name), reason="看診後系統無法連線，漏未登錄。", discovered_on=world.TODAY,
+        uid=uid or uuid4(), case=case_of(name), reason="看診後系統無法連線，漏未登錄。", discovered_on=world.TODAY,
         items=items, by=by,
     )  # fmt: skip
 

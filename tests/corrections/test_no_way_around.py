@@ -1,6 +1,5 @@
 """No way around the desk: SQL as the application role, on every PostgreSQL found, against closed months."""
 
-from collections.abc import Iterator
 from contextlib import suppress
 from datetime import date
 from typing import Any
