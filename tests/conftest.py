@@ -6,11 +6,13 @@ PostgreSQL found, all others on the first.
 """
 
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import psycopg
@@ -50,6 +52,7 @@ import django  # noqa: E402
 django.setup()
 
 from django.conf import settings as django_settings  # noqa: E402
+from django.contrib.auth import hashers  # noqa: E402
 from django.db import connection, connections, transaction  # noqa: E402
 from django.test.utils import setup_test_environment, teardown_test_environment  # noqa: E402
 
@@ -63,6 +66,9 @@ ENGINES = {str(engine): engine for engine in found_engines()}
 PRIMARY = next(iter(ENGINES))
 TEMPLATE = "quitledger_template"
 SETTINGS = {"track_commit_timestamp": "on", "max_wal_size": "256MB"}  # a log of 2 GB may not fit into memory
+
+# A million rounds for each sign-in; of the same password and salt they always make the same hash.
+hashers.pbkdf2 = lru_cache(hashers.pbkdf2)
 
 # Manifest storage wants collected files; a test needs names only.
 django_settings.STORAGES["staticfiles"]["BACKEND"] = "django.contrib.staticfiles.storage.StaticFilesStorage"
@@ -84,6 +90,40 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         if (FOLDER / name).exists():
             cluster_of(name).remove()
     shutil.rmtree(FOLDER, ignore_errors=True)
+
+
+# What takes longest, longest first: begun last, each would leave the other workers idle at the end.
+LONG = (
+    "browser/test_every_screen.py", "ops/test_replica.py", "ops/test_postgres.py", "browser/test_journey.py",
+    "portal/test_url_walk_by_sql.py", "ops/test_server.py", "audit/test_checkpoints.py", "storm/test_storm.py",
+    "ops/test_commands.py", "ops/test_backup.py", "retention/test_services.py", "visits/test_window.py",
+)  # fmt: skip
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """A file is a worker's whole: what its module has made (a site, a browser, a cluster) is made once."""
+    if config.getvalue("dist") != "load":
+        return None  # somebody wants it another way
+    config.option.loadscopereorder = False  # by number of tests; the workers have put them in order of time
+    from xdist.scheduler import LoadFileScheduling
+
+    class Files(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = super()._split_scope(nodeid)
+            # The template on another PostgreSQL is made while the others go on, and only one worker waits for it.
+            others = (name for name in ENGINES if name != PRIMARY and re.search(rf"[[-]{re.escape(name)}[]-]", nodeid))
+            return file if "/ops/" in file else next(others, file)
+
+    return Files(config, log)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """For workers, the longest files first."""
+    if hasattr(config, "workerinput"):
+        place = {f"tests/{file}": number for number, file in enumerate(LONG)}
+        items.sort(key=lambda item: place.get(item.nodeid.partition("::")[0], len(LONG)))
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
