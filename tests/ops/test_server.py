@@ -20,7 +20,7 @@ from quitledger.ops.faults import Fault
 from quitledger.ops.postgres import Cluster, DatabaseUrls, PostgresError
 
 from ..folders import new_folder
-from .commands import assert_told, eventually, quitledger
+from .commands import PATIENCE, assert_told, eventually, quitledger
 from .runs import Run, environment, free_port, is_alive
 
 
@@ -39,7 +39,7 @@ def run(data: Path) -> Iterator[Run]:
     """A site that answers."""
     running = Run(data, free_port())
     try:
-        eventually(running.serves, running.said)
+        eventually(running.serves, running.said, 3 * PATIENCE)  # the first one makes the database
         yield running
     finally:
         if running.process.poll() is None:
