@@ -6,27 +6,31 @@ PostgreSQL found, all others on the first.
 """
 
 import os
+import re
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import cache, lru_cache
 from pathlib import Path
+from typing import Any
 
 import hypothesis
 import psycopg
 import pytest
+from psycopg import sql
 
 from quitledger.accounts.keys import create_keys_file
 from quitledger.ops.binaries import Engine, found_engines
-from quitledger.ops.postgres import Cluster
+from quitledger.ops.postgres import APPLICATION, OWNER, Cluster, DatabaseUrls
+
+from .folders import new_folder
 
 hypothesis.settings.register_profile("suite", deadline=None, print_blob=True)
 hypothesis.settings.load_profile("suite")
 
 if "QUITLEDGER_TEST_FOLDER" not in os.environ:
-    os.environ["QUITLEDGER_TEST_FOLDER"] = tempfile.mkdtemp(prefix="quitledger-test-")
+    os.environ["QUITLEDGER_TEST_FOLDER"] = str(new_folder("quitledger-test-"))
 FOLDER = Path(os.environ["QUITLEDGER_TEST_FOLDER"])
-FOLDER.chmod(0o711)  # as root, PostgreSQL's user must be able to pass
 KEYS = FOLDER / "keys.json"
 with suppress(FileExistsError):  # another worker was first
     create_keys_file(KEYS)
@@ -48,6 +52,7 @@ import django  # noqa: E402
 django.setup()
 
 from django.conf import settings as django_settings  # noqa: E402
+from django.contrib.auth import hashers  # noqa: E402
 from django.db import connection, connections, transaction  # noqa: E402
 from django.test.utils import setup_test_environment, teardown_test_environment  # noqa: E402
 
@@ -60,6 +65,10 @@ from . import world  # noqa: E402
 ENGINES = {str(engine): engine for engine in found_engines()}
 PRIMARY = next(iter(ENGINES))
 TEMPLATE = "quitledger_template"
+SETTINGS = {"track_commit_timestamp": "on", "max_wal_size": "256MB"}  # a log of 2 GB may not fit into memory
+
+# A million rounds for each sign-in; of the same password and salt they always make the same hash.
+hashers.pbkdf2 = lru_cache(hashers.pbkdf2)
 
 # Manifest storage wants collected files; a test needs names only.
 django_settings.STORAGES["staticfiles"]["BACKEND"] = "django.contrib.staticfiles.storage.StaticFilesStorage"
@@ -83,6 +92,40 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     shutil.rmtree(FOLDER, ignore_errors=True)
 
 
+# What takes longest, longest first: begun last, each would leave the other workers idle at the end.
+LONG = (
+    "browser/test_every_screen.py", "ops/test_replica.py", "ops/test_postgres.py", "browser/test_journey.py",
+    "portal/test_url_walk_by_sql.py", "ops/test_server.py", "audit/test_checkpoints.py", "storm/test_storm.py",
+    "ops/test_commands.py", "ops/test_backup.py", "retention/test_services.py", "visits/test_window.py",
+)  # fmt: skip
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """A file is a worker's whole: what its module has made (a site, a browser, a cluster) is made once."""
+    if config.getvalue("dist") != "load":
+        return None  # somebody wants it another way
+    config.option.loadscopereorder = False  # by number of tests; the workers have put them in order of time
+    from xdist.scheduler import LoadFileScheduling
+
+    class Files(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = super()._split_scope(nodeid)
+            # The template on another PostgreSQL is made while the others go on, and only one worker waits for it.
+            others = (name for name in ENGINES if name != PRIMARY and re.search(rf"[[-]{re.escape(name)}[]-]", nodeid))
+            return file if "/ops/" in file else next(others, file)
+
+    return Files(config, log)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """For workers, the longest files first."""
+    if hasattr(config, "workerinput"):
+        place = {f"tests/{file}": number for number, file in enumerate(LONG)}
+        items.sort(key=lambda item: place.get(item.nodeid.partition("::")[0], len(LONG)))
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "engine_name" in metafunc.fixturenames:
         names = list(ENGINES) if metafunc.definition.get_closest_marker("engine") else [PRIMARY]
@@ -94,7 +137,7 @@ def cluster_of(engine_name: str) -> Cluster:
     engine: Engine = ENGINES[engine_name]
     folder = FOLDER / engine_name
     folder.mkdir(exist_ok=True)
-    return Cluster(folder, engine, durable=False, settings={"track_commit_timestamp": "on"})
+    return Cluster(folder, engine, durable=False, settings=SETTINGS)
 
 
 def connect_django(url: str) -> None:
@@ -135,12 +178,32 @@ def template(engine_name: str) -> Iterator[Cluster]:
     return cluster
 
 
+@cache
+def superuser_of(folder: Path) -> psycopg.Connection:
+    """This worker's own way into a cluster of cluster_of(), by its folder: hundreds of databases come and go through it."""
+    return psycopg.connect(cluster_of(folder.name).ensure_running().url(), autocommit=True)
+
+
+@cache
+def urls_of_template(folder: Path) -> DatabaseUrls:
+    """The ways into the template of a cluster of cluster_of(), by its folder."""
+    return cluster_of(folder.name).urls(TEMPLATE)
+
+
 class Database:
     """A copy of the template: its two addresses."""
 
     def __init__(self, cluster: Cluster, name: str) -> None:
         self.cluster, self.name = cluster, name
-        self.urls = cluster.create_database(name, template=TEMPLATE)
+        copy = "CREATE DATABASE {} OWNER {} TEMPLATE {} STRATEGY FILE_COPY"  # half the time of writing it to the log
+        for statement in (
+            copy,
+            "REVOKE ALL ON DATABASE {0} FROM PUBLIC",
+            "GRANT CONNECT, TEMPORARY ON DATABASE {0} TO {3}",
+        ):
+            words = map(sql.Identifier, (name, OWNER, TEMPLATE, APPLICATION))
+            superuser_of(cluster.data_folder).execute(sql.SQL(statement).format(*words))
+        self.urls = DatabaseUrls(*(url.removesuffix(TEMPLATE) + name for url in urls_of_template(cluster.data_folder)))
 
     @property
     def app_url(self) -> str:
@@ -169,7 +232,8 @@ class Database:
 
     def drop(self) -> None:
         connections.close_all()
-        self.cluster.drop_database(self.name)
+        words = sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(self.name))
+        superuser_of(self.cluster.data_folder).execute(words)
 
 
 _serial = iter(range(1, 1_000_000))

@@ -6,6 +6,7 @@ name or an identity number in an address make the test fail at its end, whatever
 
 import os
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
@@ -99,3 +100,38 @@ def signed_in_as(visitor: Callable[..., Page], sessions: dict[str, object]) -> S
         return visitor(storage_state=sessions[username], **options)
 
     return open_page
+
+
+@pytest.fixture(scope="module")
+def window(browser: Browser, site: Site) -> Iterator[Page]:
+    """A page kept for the module: a new one (window, processes, nothing in the cache) takes longer than most pages of ours."""
+    context = browser.new_context(base_url=site.url, viewport=WIDE, locale="zh-TW")
+    context.set_default_timeout(10_000)
+    yield context.new_page()
+    context.close()
+
+
+@pytest.fixture
+def seen_by(window: Page, watch: Watch, sessions: dict[str, Any]) -> Iterator[SignedInAs]:
+    """`seen_by(username)`: the page that is kept, as if it were new, of an account ("": of nobody), for one test.
+
+    What a page of ours can leave in a browser is cookies; what a test can, routes and the width of the window.
+    """
+
+    def start(username: str) -> Page:
+        context = window.context
+        context.clear_cookies()
+        if username:
+            if username not in sessions:
+                sign_in(window, username)
+                sessions[username] = context.storage_state()
+            assert not sessions[username]["origins"], "nothing is kept but cookies"
+            context.clear_cookies()
+            context.add_cookies(sessions[username]["cookies"])
+        return window
+
+    window.set_viewport_size(WIDE)
+    with watch.looking_at(window.context):
+        yield start
+        window.goto("about:blank")
+    window.unroute_all()

@@ -1,9 +1,12 @@
 """What must not happen on any page, whatever the test is about."""
 
 import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
 from urllib.parse import unquote
 
-from playwright.sync_api import BrowserContext, ConsoleMessage, Request, Response
+from playwright.sync_api import BrowserContext, ConsoleMessage, Request, Response, WebError
 
 from quitledger.policy.identity import make_up
 from tests import world
@@ -19,13 +22,22 @@ class Watch:
     def __init__(self, origin: str) -> None:
         self.origin = origin
         self.complaints: list[str] = []
+        self._ears: dict[Any, Callable[[Any], None]] = {
+            "request": self._asked, "response": self._answered, "console": self._said, "weberror": self._failed,
+        }  # fmt: skip
 
     def look_at(self, context: BrowserContext) -> None:
         """Hear everything the pages of the context ask for and say."""
-        context.on("request", self._asked)
-        context.on("response", self._answered)
-        context.on("console", self._said)
-        context.on("weberror", lambda error: self.complaints.append(f"script: {error.error}"))
+        for event, hear in self._ears.items():
+            context.on(event, hear)
+
+    @contextmanager
+    def looking_at(self, context: BrowserContext) -> Iterator[None]:
+        """Look at a context that outlives the test."""
+        self.look_at(context)
+        yield
+        for event, hear in self._ears.items():
+            context.remove_listener(event, hear)
 
     def _asked(self, request: Request) -> None:
         url = unquote(request.url)
@@ -38,6 +50,9 @@ class Watch:
         page = response.request.is_navigation_request()
         if response.status >= 500 or (response.status >= 400 and not page):
             self.complaints.append(f"{response.status} {response.url}")
+
+    def _failed(self, error: WebError) -> None:
+        self.complaints.append(f"script: {error.error}")
 
     def _said(self, message: ConsoleMessage) -> None:
         # A refused form is a 422 and a closed door a 403: the browser notes that down, nothing is wrong.

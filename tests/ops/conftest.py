@@ -1,7 +1,6 @@
 import itertools
 import os
 import shutil
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -9,12 +8,13 @@ import pytest
 
 from quitledger.ops.postgres import Cluster, DatabaseUrls, Engine, found_engines
 
+from ..folders import new_folder
+
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
     """A data folder to be; not below pytest's own tmp_path, which is closed to the user that runs servers for root."""
-    top = Path(tempfile.mkdtemp(prefix="quitledger-"))
-    top.chmod(0o711)
+    top = new_folder()
     yield top / "data"
     if (top / "data" / "postgres.json").exists():
         Cluster(top / "data").remove()

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import tempfile
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -13,6 +12,7 @@ import pytest
 
 from quitledger.ops.postgres import Cluster
 
+from ..folders import new_folder
 from .commands import assert_told, eventually, quitledger
 from .test_server import environment
 
@@ -48,8 +48,7 @@ class Place:
 @pytest.fixture
 def top() -> Iterator[Path]:
     """A folder that the database's own user can pass through, for several machines."""
-    folder = Path(tempfile.mkdtemp(prefix="quitledger-"))
-    folder.chmod(0o711)
+    folder = new_folder()
     yield folder
     for data in folder.glob("*/postgres.json"):
         Cluster(data.parent).remove()

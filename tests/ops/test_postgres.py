@@ -6,7 +6,6 @@ import socket
 import stat
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -20,6 +19,8 @@ from click.testing import CliRunner
 from quitledger.ops import binaries, database_command, postgres
 from quitledger.ops.binaries import server_users
 from quitledger.ops.postgres import Cluster, Engine, PostgresError, data_folder, found_engines
+
+from ..folders import new_folder
 
 ROOT = os.geteuid() == 0
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -41,8 +42,7 @@ def cluster(folder: Path, engine: Engine) -> Cluster:
 @pytest.fixture(scope="module")
 def safe(engine: Engine) -> Iterator[Cluster]:
     """A running cluster as an operator has it; for tests that only look, or leave nothing behind."""
-    top = Path(tempfile.mkdtemp(prefix="quitledger-"))
-    top.chmod(0o711)
+    top = new_folder()
     cluster = Cluster(top / "data", engine)
     cluster.ensure_database()
     yield cluster

@@ -6,7 +6,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -30,6 +29,7 @@ from quitledger.visits.services import record_visit
 
 from .. import sql, world
 from ..conftest import connect_django
+from ..folders import new_folder
 from ..killing import acknowledged_until, kill, whole_visits
 from .commands import PATIENCE, assert_told, eventually, quitledger
 from .test_server import environment
@@ -45,8 +45,7 @@ def cluster_in(data: Path, engine: Engine | None = None) -> Cluster:
 @pytest.fixture(scope="module")
 def top() -> Iterator[Path]:
     """A folder that the database's own user can pass through, for several machines."""
-    folder = Path(tempfile.mkdtemp(prefix="quitledger-"))
-    folder.chmod(0o711)
+    folder = new_folder()
     yield folder
     connections.close_all()
     for data in folder.glob("*/postgres.json"):

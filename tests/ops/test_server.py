@@ -8,7 +8,6 @@ import shutil
 import signal
 import socket
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from threading import Event
@@ -20,15 +19,15 @@ from quitledger.ops import server
 from quitledger.ops.faults import Fault
 from quitledger.ops.postgres import Cluster, DatabaseUrls, PostgresError
 
-from .commands import assert_told, eventually, quitledger
+from ..folders import new_folder
+from .commands import PATIENCE, assert_told, eventually, quitledger
 from .runs import Run, environment, free_port, is_alive
 
 
 @pytest.fixture(scope="module")
 def data() -> Iterator[Path]:
     """A data folder for all tests here: making the database takes longest."""
-    top = Path(tempfile.mkdtemp(prefix="quitledger-"))
-    top.chmod(0o711)
+    top = new_folder()
     yield top / "data"
     if (top / "data" / "postgres.json").exists():
         Cluster(top / "data").remove()
@@ -40,7 +39,7 @@ def run(data: Path) -> Iterator[Run]:
     """A site that answers."""
     running = Run(data, free_port())
     try:
-        eventually(running.serves, running.said)
+        eventually(running.serves, running.said, 3 * PATIENCE)  # the first one makes the database
         yield running
     finally:
         if running.process.poll() is None:

@@ -8,7 +8,6 @@ import json
 import os
 import shutil
 import signal
-import tempfile
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
@@ -29,6 +28,7 @@ from quitledger.visits.services import recompute_courses
 from tests import world
 from tests.browser import given
 from tests.conftest import KEYS, connect_django
+from tests.folders import new_folder
 from tests.ops.commands import eventually, quitledger
 from tests.ops.runs import Run, environment, free_port, is_alive, processes_below
 
@@ -283,8 +283,7 @@ def _prepared(data: Path, people: int) -> tuple[str, list[Any], dict[str, str]]:
 @contextmanager
 def folder() -> Iterator[Path]:
     """A data folder to be; its database is stopped and removed at the end."""
-    top = Path(tempfile.mkdtemp(prefix="quitledger-storm-"))
-    top.chmod(0o711)
+    top = new_folder("quitledger-storm-")
     try:
         yield top / "data"
     finally:
