@@ -74,7 +74,7 @@ def permit(owner: Any, application: UUID, visit: UUID, **changes: Any) -> tuple[
     said = dict(zip(names, row, strict=True)) | {
         "uid": uuid4(), "visit": visit, "kind": "change", "expected_version": 1, "from_on": FEBRUARY_3,
         "visit_on": FEBRUARY_3, "is_late": False, "decided_by_id": accounts(owner)["desk_officer"],
-    } | changes  # fmt: skip
+    } | (changes or {})  # fmt: skip
     return f"INSERT INTO visits_permit ({', '.join(said)}) VALUES ({', '.join(f'%({name})s' for name in said)})", said
 
 
@@ -97,7 +97,7 @@ def test_a_permit_comes_of_an_application_that_is_being_decided_by_the_one_who_g
     username: str, scope: str, changes: dict[str, Any], committed: Any, owner: Any, closed: UUID
 ) -> None:
     application = claimed(lambda: [changing(closed, note="更正")])
-    statement, said = permit(owner, application.uid, closed, **changes)
+    statement, said = permit(owner, application.uid, closed, changes)
     at = 0 if scope == "desk" else clinic()
     with pytest.raises(psycopg.Error), acting(committed, at, accounts(owner)[username]) as sql:
         sql.execute(statement, said)
