@@ -266,7 +266,7 @@ def check_text(text: str, field: str, missing: Words | None) -> list[Problem]:
         message = Sentence("最多 {most} 字，您填了 {typed} 字。", most=REASON_LENGTH, typed=len(text))
         return [Problem(f"{field}-too-long", message, field)]
     if UNSTORABLE.search(text):
-        return [Problem(f"{field}-unreadable", "文字裡有無法儲存的字元，請刪除後重填。", field)]
+        return [Problem(f"{field}-unreadable", Words("文字裡有無法儲存的字元，請刪除後重填。"), field)]
     return []
 
 
@@ -339,7 +339,7 @@ def check_decider(
     if decider in applicants:
         problems.append(Problem("decided-by-applicant", "這件申請是您填寫、簽核或登記的，要由另一位承辦人審核。", None))
     if decider == first:
-        message = "單人機構的申請由兩位承辦人審核；您已審過，請由另一位複審。"
+        message = Words("單人機構的申請由兩位承辦人審核；您已審過，請由另一位複審。")
         problems.append(Problem("decided-twice", message, None))
     if settled and role is not Role.DESK_SUPERVISOR:
         problems.append(Problem("month-settled", "這個月份的費用已結算，要由窗口主管審核。", None))
@@ -358,7 +358,7 @@ def check_decisions(decisions: Sequence[tuple[str, str, bool]], text: str) -> li
         elif decision == "rejected" and rejected_for not in list(Rejection):
             problems.append(Problem("rejection-missing", "退回時請選擇原因。", f"rejected_for-{number}"))
     if len({decision for decision, _, linked in decisions if linked}) > 1:
-        message = "還原與補登是同一件事，要一起核可或一起退回。"
+        message = Words("還原與補登是同一件事，要一起核可或一起退回。")
         problems.append(Problem("linked-apart", message, "item-0"))
     if any(rejected_for == Rejection.OTHER for _, rejected_for, _ in decisions) and not text.strip():
         problems.append(Problem("text-missing", "退回原因選「其他」時，請填給機構的說明。", "text"))

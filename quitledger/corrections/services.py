@@ -22,7 +22,7 @@ from quitledger.cases.rules import person_emptied
 from quitledger.institutions.models import Membership
 from quitledger.policy import TAIPEI
 from quitledger.policy.problem import Problem, Refused
-from quitledger.policy.sentences import Sentence
+from quitledger.policy.sentences import Sentence, Words
 from quitledger.visits import services as visits
 from quitledger.visits.models import Permit, ServiceMonth, Visit
 from quitledger.visits.queries import closes_at
@@ -498,7 +498,7 @@ def _apply(
         except Refused as refused:
             problems += [Problem(one.code, one.message, f"item-{place}", one.policy) for one in refused.problems]
         except VisitStale:
-            message = "這筆就醫資料在申請之後又有新的版本，請退回或請機構依現在的內容重新申請。"
+            message = Words("這筆就醫資料在申請之後又有新的版本，請退回或請機構依現在的內容重新申請。")
             problems.append(Problem("visit-changed-meanwhile", message, f"item-{place}"))
     return problems
 
