@@ -21,9 +21,9 @@ BEGIN
   END LOOP;
 END $$;
 GRANT EXECUTE ON FUNCTION programme_now, programme_today, current_scope, scope_was_set, current_account, is_owner,
-  institutions_enter, institutions_is_elsewhere, cases_find_person, cases_persons_found, cases_person_facts, cases_change_person, visits_closes_at, visits_open_months, visits_course_facts,
-  visits_write_courses, visits_recording_facts, visits_count_drafts, visits_hand_over_drafts,
-  visits_merge_persons, visits_recorded_since_merge, visits_undo_merge TO {app};
+  institutions_enter, institutions_is_elsewhere, cases_find_person, cases_persons_found, cases_person_facts,
+  cases_change_person, visits_closes_at, visits_open_months, visits_course_facts, visits_write_courses,
+  visits_recording_facts, visits_count_drafts, visits_hand_over_drafts, visits_merge_persons, visits_recorded_since_merge, visits_undo_merge TO {app};
 
 -- Public facts, the same for every scope.
 GRANT SELECT ON audit_database, institutions_institution, institutions_institutiondetails, institutions_contract,
@@ -109,8 +109,8 @@ CREATE POLICY scope ON cases_person USING ((SELECT current_scope()) = 0 OR EXIST
   WITH CHECK (false);
 
 -- Merges of persons are the desk's.
-CREATE POLICY see ON cases_merge FOR SELECT USING ((SELECT current_scope()) = 0);
-CREATE POLICY see ON cases_mergedrecord FOR SELECT USING ((SELECT current_scope()) = 0);
+CREATE POLICY see ON cases_merge USING ((SELECT current_scope()) = 0);
+CREATE POLICY see ON cases_mergedrecord USING ((SELECT current_scope()) = 0);
 
 -- Staff are seen where they have or had a contract; so are their certificates.
 CREATE POLICY see ON institutions_staffmember FOR SELECT USING ((SELECT current_scope()) = 0 OR EXISTS (
