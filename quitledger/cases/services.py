@@ -279,24 +279,35 @@ def change_person(
             said, recorded, facts, reason=reason, today=today, made_up_allowed=made_up_allowed
         )
         if by.institution_id is not None and any(pk != found.pk for pk in _persons_found(hashes)):
-            message = "貴機構已有另一個使用這個證號的個案。若是同一人，請向管理窗口申請合併。"
-            problems.append(Problem("case-exists", message, "identity_number"))
-        if problems:
-            if not facts.is_open and by.institution_id is not None:  # whoever tries numbers out is seen doing so
-                journal.record("person.correct_refused", record_type="case", uids=[case.uid])
-            raise Refused(problems)
-        token, key_id = keys().encrypt(said.number, about=b"identity")
-        with connection.cursor() as cursor:
-            cursor.execute(
-                "SELECT cases_change_person(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
-                [found.pk, version, hashes, said.birth_on, said.sex, said.kind, said.country, token, key_id,
-                 reason.strip(), authority],
-            )  # fmt: skip
-        journal.record(
-            action, record_type="person", uids=[found.uid, case.uid], version=version + 1,
-            fields=[words for name, words in _IDENTITY_FIELDS.items() if getattr(said, name) != getattr(recorded.compared, name)],
+            problems.append(
+                Problem(
+                    "case-exists",
+                    "貴機構已有另一個使用這個證號的個案。若是同一人，請向管理窗口申請合併。",
+                    "identity_number",
+                )
+            )
+        if not problems:
+            return _rewritten(found, case, said, recorded.compared, hashes, reason.strip(), authority, action)
+    if not facts.is_open and by.institution_id is not None:  # whoever tries numbers out is seen doing so
+        journal.record("person.correct_refused", record_type="case", uids=[case.uid])
+    raise Refused(problems)
+
+
+def _rewritten(
+    person: Person, case: Case, said: rules.Identity, recorded: rules.Identity, hashes: list[bytes], reason: str,
+    authority: UUID | None, action: Permission,
+) -> Person:  # fmt: skip
+    """The person's next version and its entry in the journal; the number is encrypted anew."""
+    token, key_id = keys().encrypt(said.number, about=b"identity")
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT cases_change_person(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
+            [person.pk, person.version, hashes, said.birth_on, said.sex, said.kind, said.country, token, key_id, reason,
+             authority],
         )  # fmt: skip
-        return Person.objects.get(pk=found.pk)
+    fields = [words for name, words in _IDENTITY_FIELDS.items() if getattr(said, name) != getattr(recorded, name)]
+    journal.record(action, record_type="person", uids=[person.uid, case.uid], version=person.version + 1, fields=fields)
+    return Person.objects.get(pk=person.pk)
 
 
 _IDENTITY_FIELDS = {

@@ -36,7 +36,7 @@ from quitledger.visits.rules import LABELS, month_of
 from quitledger.visits.services import Outcome, as_entry, record_visits
 
 from . import drafts
-from .cases import case_or_404
+from .cases import case_or_404, moved
 from .forms import add_problems
 from .languages import day_said, moment_said
 from .permissions import needs
@@ -62,6 +62,8 @@ KEPT = ("uid", "visit_on", "visit_time", "cigarettes_per_day", "co_ppm", "note")
 def visit_record(request: Request, uid: UUID) -> HttpResponse:
     """Record a visit of a case; today's unless told otherwise."""
     case = case_or_404(request, uid)
+    if (elsewhere := moved(request, case, uid)) is not None:
+        return elsewhere
     if case.person.is_emptied:
         return redirect("case_show", uid)  # which says why
     if (answer := drafts.answered(request, case)) is not None:
