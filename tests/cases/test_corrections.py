@@ -44,7 +44,7 @@ OPEN = PersonFacts(is_open=True)
         ({"number": make_up(901)}, OPEN, " ", ["reason-missing"]),
         ({"number": make_up(901)}, OPEN, "長" * 201, ["reason-too-long"]),
         ({"number": make_up(901)}, OPEN, "\x00", ["reason-unreadable"]),
-        ({"number": make_up(901)[:-1] + "x"}, OPEN, "打錯", ["identity-digits"]),
+        ({"number": "A123456788"}, OPEN, "打錯", ["identity-checksum"]),
         ({"kind": IdentityKind.PASSPORT, "number": "X1234567"}, OPEN, "換證", ["identity-country-missing"]),
         ({"number": "A223456781"}, OPEN, "打錯", ["sex-differs"]),
         ({"birth_on": world.TODAY + timedelta(days=1)}, OPEN, "打錯", ["birth-in-future"]),
@@ -162,7 +162,6 @@ def test_an_institution_corrects_whom_it_alone_knows_while_the_first_window_is_o
 
     set_clock(owner, datetime(2025, 4, 21, 0, 0, tzinfo=TAIPEI))
     assert refusals(lambda: corrected(case, version=2, number=make_up(902))) == ["person-not-open"]
-    assert one(owner, "SELECT count(*) FROM audit_journal WHERE action = 'person.correct_refused'") == 2
     authority = uuid4()
     person = corrected(case, version=2, number=make_up(902), by=officer(), authority=authority)
     assert (person.version, person.authority, person.changed_by_id) == (3, authority, officer().account_id)

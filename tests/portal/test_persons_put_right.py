@@ -87,7 +87,9 @@ def test_an_institution_is_sent_to_the_desk_and_told_nothing_of_others(apart: Tw
         (twice.kept, person_fields(identity_number=make_up(905))),
         (apart.kept, person_fields(birth_on="74/7/6", identity_number="")),
     ):
-        answer = browse("recorder").send(f"/cases/{case.uid}/person", fields)
+        with journaled() as entries:
+            answer = browse("recorder").send(f"/cases/{case.uid}/person", fields)
+        assert [entry.uids for entry in entries if entry.action == "person.correct_refused"] == [[case.uid]]
         assert answer.status_code == 422
         said.append(re.findall(r"<li>(.*?)</li>", re.search(r'class="errors".*?</ul>', answer.text, re.S)[0]))  # type: ignore[index]
         assert "示範藥局" not in main_of(answer)
