@@ -56,12 +56,12 @@ class Collision:
         """Why the two persons are not merged, and what to do first."""
         if self.is_same_day:
             message = Sentence(
-                "{institution}在 {one} 兩位各有一筆就醫資料，一人一天只能有一筆。請先作廢其中一筆，或不要合併。",
+                "{institution}：{one} 兩位各有一筆就醫資料，一人一天只能有一筆。請先作廢其中一筆，或不要合併。",
                 institution=self.earlier.institution, one=self.earlier.visit_on,
             )  # fmt: skip
             return Problem("merge-same-day", message)
         message = Sentence(
-            "{institution}的{service} {one} 與 {other} 間隔小於 {spacing} 日。請先作廢其中一筆，或不要合併。",
+            "{institution}：{service} {one} 與 {other} 間隔小於 {spacing} 日。請先作廢其中一筆，或不要合併。",
             institution=self.earlier.institution, service=self.earlier.label, one=self.earlier.visit_on,
             other=self.later.visit_on, spacing=self.earlier.spacing_days,
         )  # fmt: skip
@@ -152,7 +152,7 @@ def check_undo(
         Problem(
             "undo-whose",
             Sentence(
-                "{institution}在合併後登錄了 {day} 的{what}，分不出屬於哪一位。確認屬於保留者時請勾選；屬於另一位時，請先作廢，撤銷後再登錄。",
+                "{institution}：合併後登錄了 {day} 的{what}，分不出屬於哪一位。確認屬於保留者時請勾選；屬於另一位時，請先作廢，撤銷後再登錄。",
                 institution=one.institution, day=one.day, what=one.label,
             ),
             "staying",

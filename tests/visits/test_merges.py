@@ -220,10 +220,9 @@ def test_visits_of_one_day_or_too_near_at_one_institution_are_all_named(twice):
     assert refusals(lambda: merge(twice)) == ["merge-same-day", "merge-too-near"]
     with pytest.raises(Refused) as refused:
         merge(twice)
-    assert [str(problem.message)[:18] for problem in refused.value.problems] == [
-        "示範戒菸診所 9900000019在"[:18],
-        "示範戒菸診所 9900000019的"[:18],
-    ]
+    assert [str(problem.message)[:24] for problem in refused.value.problems] == [
+        "示範戒菸診所 9900000019：114/03", "示範戒菸診所 9900000019：衛教 114",
+    ]  # fmt: skip
     assert standing() == before
     with scoped(at(CLINIC)):
         for visit in (near, same):
