@@ -170,6 +170,8 @@ def test_the_address_of_a_merged_case_leads_to_the_one_kept_and_a_form_sent_ther
     )
     assert answer.status_code == 302, answer.text
     assert rows("SELECT case_id, person_id FROM visits_visit") == [(twice.kept.pk, twice.kept.person_id)]
+    assert "就醫資料" in recorder.get(f"/visits?case={twice.merged.uid}").text
+    assert recorder.get(f"/visits.json?case={twice.merged.uid}").json()["visits"] != []
     assert "原個案「示範任」" in recorder.send("/cases/find", {"q": "T-902"}).text
     assert str(twice.kept.uid) in recorder.send("/cases/find", {"q": make_up(902)}).text
 
