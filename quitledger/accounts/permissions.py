@@ -10,6 +10,11 @@ class Permission(StrEnum):
 
     CASE_READ = "case.read"
     CASE_REGISTER = "case.register"
+    CASE_CHANGE = "case.change"
+    PERSON_CORRECT = "person.correct"
+    PERSON_CHANGE = "person.change"
+    PERSON_MERGE = "person.merge"
+    MERGE_UNDO = "merge.undo"
     IDENTITY_SHOW = "identity.show"
     BASELINE_RECORD = "baseline.record"
     VISIT_READ = "visit.read"
@@ -74,6 +79,8 @@ _P = Permission
 _RECORDS = {
     _P.CASE_READ,
     _P.CASE_REGISTER,
+    _P.CASE_CHANGE,
+    _P.PERSON_CORRECT,
     _P.IDENTITY_SHOW,
     _P.BASELINE_RECORD,
     _P.VISIT_READ,
@@ -98,6 +105,9 @@ _PEOPLE = {
 _RETENTION = {_P.RETENTION_PLAN, _P.RETENTION_RUN}  # one plans, another confirms: whoever may the one may the other
 _DESK = _PEOPLE | {
     _P.CASE_READ,
+    _P.PERSON_CHANGE,
+    _P.PERSON_MERGE,
+    _P.MERGE_UNDO,
     _P.IDENTITY_SHOW,
     _P.VISIT_READ,
     _P.VISIT_DOWNLOAD,

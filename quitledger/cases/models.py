@@ -3,7 +3,7 @@
 from django.contrib.postgres.functions import RandomUUID
 from django.contrib.postgres.indexes import GinIndex
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 
 from quitledger.accounts.keys import keys
 from quitledger.accounts.models import User
@@ -20,8 +20,9 @@ EMPTIED_NAME, EMPTIED_NUMBER = Words("（保存期限已過，已清除）"), Wo
 class Person(models.Model):
     """A person, once in the nation: identity, birth date, sex, and nothing else. FHIR Patient.
 
-    Rows are made by the database function cases_find_person alone; identity numbers are encrypted with a key outside
-    the database, found by keyed hash, shown masked. When the keeping time has ended the identity is emptied under a run
+    Rows are made by the database function cases_find_person alone, changed by cases_change_person alone; identity numbers
+    are encrypted with a key outside the database, found by keyed hash, shown masked. Two rows of one human being are merged
+    (Merge): the one that says `merged_into` is a closed book, its number finds the other. When the keeping time has ended the identity is emptied under a run
     (retention): the row stays, so that visits keep their person, and is found by no number any more.
     """
 
@@ -34,7 +35,12 @@ class Person(models.Model):
     birth_on = models.DateField("出生日期")
     sex = models.CharField("性別", max_length=6, choices=[("male", Words("男")), ("female", Words("女"))])
     created_at = models.DateTimeField(db_default=ProgrammeNow())
+    version = models.PositiveIntegerField(db_default=1)
     changed_at = models.DateTimeField(db_default=ProgrammeNow())
+    changed_by = models.ForeignKey(User, models.PROTECT, null=True, related_name="+", db_index=False)
+    change_reason = models.CharField(max_length=200, blank=True, db_default="")
+    authority = models.UUIDField(null=True, blank=True)  # the decided application, where one stands behind the version
+    merged_into = models.ForeignKey("self", models.PROTECT, null=True, related_name="merged")
     emptied_run = models.BigIntegerField(null=True, editable=False)
 
     keeping = Keeping(
@@ -42,8 +48,12 @@ class Person(models.Model):
         emptied={
             "identity_hash": "NULL", "identity_token": "NULL", "identity_key_id": "''", "identity_country": "''",
             "birth_on": "date_trunc('year', birth_on)::date",  # statistics count by age
+            "change_reason": "''",
         },
-        kept=("id", "uid", "identity_kind", "sex", "created_at", "changed_at"),
+        kept=(
+            "id", "uid", "identity_kind", "sex", "created_at", "version", "changed_at", "changed_by_id", "authority",
+            "merged_into_id",
+        ),
         days=("created_at",), run="emptied_run",
     )  # fmt: skip
 
@@ -53,6 +63,7 @@ class Person(models.Model):
             # would tell an institution that the number is known.
             models.UniqueConstraint(name="cases_person_once", fields=["identity_hash", "birth_on"]),
             models.CheckConstraint(name="cases_person_sex", condition=Q(sex__in=["male", "female"])),
+            models.CheckConstraint(name="cases_person_merged", condition=Q(merged_into=None) | ~Q(merged_into=F("id"))),
             models.CheckConstraint(
                 name="cases_person_emptied",
                 condition=Q(emptied_run=None, identity_hash__isnull=False, identity_token__isnull=False)
@@ -70,6 +81,11 @@ class Person(models.Model):
         return self.emptied_run is not None
 
     @property
+    def is_merged(self) -> bool:
+        """True when the desk found that this is another person, who is kept in its place."""
+        return self.merged_into_id is not None
+
+    @property
     def identity_number(self) -> str:
         """The whole number, decrypted; words instead where it was emptied. Journal the read where it is shown."""
         if self.identity_token is None:
@@ -83,7 +99,12 @@ class Person(models.Model):
 
 
 class Case(models.Model):
-    """個案: a person as one institution knows him."""
+    """個案: a person as one institution knows him.
+
+    `found_as`: the case that was looked for, where that one was merged into this (cases.queries.find_cases).
+    """
+
+    found_as: "Case | None" = None
 
     uid = models.UUIDField(unique=True)
     person = models.ForeignKey(Person, models.PROTECT, related_name="cases")
@@ -127,6 +148,74 @@ class Case(models.Model):
     def called(self) -> str:
         """The name as pages show it; words instead where it was emptied."""
         return self.name or EMPTIED_NAME
+
+
+class Merge(models.Model):
+    """合併戒菸者: two persons of the registry are one human being; the desk decided which one is kept.
+
+    Written by the database functions visits_merge_persons and visits_undo_merge alone. What was re-pointed is in
+    MergedRecord, so that undoing puts back exactly that.
+    """
+
+    uid = models.UUIDField(unique=True)
+    kept = models.ForeignKey(Person, models.PROTECT, related_name="merges")
+    merged = models.ForeignKey(Person, models.PROTECT, related_name="+")
+    reason = models.CharField("合併原因", max_length=200)
+    decided_by = models.ForeignKey(User, models.PROTECT, related_name="+", db_index=False)
+    decided_at = models.DateTimeField(db_default=ProgrammeNow())
+    undone_by = models.ForeignKey(User, models.PROTECT, null=True, related_name="+", db_index=False)
+    undone_at = models.DateTimeField(null=True)
+    undo_reason = models.CharField("撤銷原因", max_length=200, blank=True, db_default="")
+
+    keeping = Keeping(
+        person="kept_id",
+        emptied={"reason": "''", "undo_reason": "''"},
+        kept=("id", "uid", "kept_id", "merged_id", "decided_by_id", "decided_at", "undone_by_id", "undone_at"),
+        days=("decided_at",),
+    )  # fmt: skip
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(name="cases_merge_of_two", condition=~Q(kept=F("merged"))),
+            models.UniqueConstraint(name="cases_merge_once", fields=["merged"], condition=Q(undone_at=None)),
+            models.CheckConstraint(
+                name="cases_merge_undone",
+                condition=Q(undone_at=None, undone_by=None, undo_reason="")
+                | Q(undone_at__isnull=False, undone_by__isnull=False),
+            ),
+        ]
+
+    @property
+    def is_in_force(self) -> bool:
+        """False once it was undone."""
+        return self.undone_at is None
+
+
+class MergedRecord(models.Model):
+    """One record that a merge re-pointed: which, and the case under which it stood before."""
+
+    class Kind(models.TextChoices):
+        """The table of the record."""
+
+        CASE = "case", Words("個案")
+        BASELINE = "baseline", Words("收案評估")
+        VISIT = "visit", Words("就醫資料")
+        DRAFT = "draft", Words("草稿")
+
+    merge = models.ForeignKey(Merge, models.PROTECT, related_name="records", db_index=False)
+    kind = models.CharField(max_length=10, choices=Kind.choices)
+    record_id = models.BigIntegerField()
+    from_case = models.ForeignKey(Case, models.PROTECT, related_name="+", db_index=False)
+
+    keeping = Keeping(kept=("id", "merge_id", "kind", "record_id", "from_case_id"))
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(name="cases_mergedrecord_once", fields=["merge", "kind", "record_id"]),
+            models.CheckConstraint(
+                name="cases_mergedrecord_kind", condition=Q(kind__in=["case", "baseline", "visit", "draft"])
+            ),
+        ]
 
 
 class Baseline(models.Model):

@@ -23,10 +23,44 @@ def visible_cases(by: Actor) -> QuerySet[Case]:
 
 
 def visible_case(uid: UUID, *, by: Actor) -> Case | None:
-    """One case with its person, as the actor may see it. Raises PermissionDenied.
+    """One case with its person, as the actor may see it; of a person who was merged, the case that took its place.
 
-    Asked at every page of a case and at every visit recorded, so that no query is built anew for it.
+    Asked at every page of a case and at every visit recorded, so that no query is built anew for it. Raises
+    PermissionDenied.
     """
+    case = _case(uid, by=by)
+    return kept_case(case) if case is not None and case.person.is_merged else case
+
+
+def kept_case(case: Case) -> Case:
+    """The case of the same institution that took the place of one whose person was merged; any other case itself."""
+    into = case.person.merged_into_id
+    if into is None:
+        return case
+    kept = Case.objects.select_related("person").get(person_id=into, institution_id=case.institution_id)
+    kept.found_as = case
+    return kept
+
+
+def merged_cases(case: Case) -> QuerySet[Case]:
+    """The cases of the same institution in whose place this one stands, as they were called."""
+    merged = Case.objects.filter(person__merged_into=case.person_id, institution_id=case.institution_id)
+    return merged.select_related("person").order_by("pk")
+
+
+def case_versions(case: Case) -> list[tuple[int, dict[str, str]]]:
+    """How a case was called, version by version, the newest first: name, chart_no, phone."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT version, name, chart_no, phone FROM cases_case_history WHERE id = %s ORDER BY history_id DESC",
+            [case.pk],
+        )
+        return [
+            (version, {"name": name, "chart_no": chart_no, "phone": phone}) for version, name, chart_no, phone in cursor
+        ]
+
+
+def _case(uid: UUID, *, by: Actor) -> Case | None:
     by.require(Permission.CASE_READ)
     with connection.cursor() as cursor:
         cursor.execute(_CASE, [uid])
@@ -48,6 +82,7 @@ FROM cases_case c JOIN cases_person p ON p.id = c.person_id WHERE c.uid = %s
 def find_cases(text: str, *, by: Actor) -> list[Case]:
     """Cases by exact identity number, exact chart number, or part of the name; at most MOST_FOUND, by name.
 
+    In the place of a case whose person was merged stands the one that took its place, once, with what it was found as.
     Raises PermissionDenied. Journal the read.
     """
     text = text.strip()
@@ -59,7 +94,7 @@ def find_cases(text: str, *, by: Actor) -> list[Case]:
     found = list(cases.filter(Q(chart_no__iexact=text) | Q(name__icontains=text)).order_by("name", "pk")[:MOST_FOUND])
     if not found and len(normalise(text)) >= 5:  # a passport number looks like nothing else
         found = find_by_identity(number=text, by=by)
-    return found
+    return list({kept.pk: kept for kept in map(kept_case, reversed(found))}.values())[::-1]
 
 
 def baselines_of(case: Case) -> QuerySet[Baseline]:

@@ -4,8 +4,9 @@ Pure: values in, every problem out. Source: domain.md §6 and §6a; the numbers 
 bounds of what is plausible, which stand in `data/` beside the questions of the Fagerström test.
 """
 
+import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import date
 from decimal import Decimal
 from pathlib import Path
@@ -14,6 +15,10 @@ from typing import Any, Protocol, TypeVar
 import yaml
 
 from quitledger.policy import PolicyGap, Problem, Sentence, Several, Words, policy_on
+from quitledger.policy.identity import IdentityKind, check_identity, normalise, sex_of
+
+REASON_LENGTH = 200  # characters: the width of the column, no rule of the programme
+_UNSTORABLE = re.compile(r"[\x00\ud800-\udfff]")  # NUL and lone surrogates: no text of the database holds them
 
 # --- Fagerström test ---
 
@@ -99,6 +104,136 @@ def person_emptied() -> Problem:
     return Problem(
         "person-emptied", "這位戒菸者的保存期限已過，個人資料已清除，不能再登錄。再來時請以「新收個案」重新收案。"
     )
+
+
+def person_merged() -> Problem:
+    """Why nothing is recorded for a person whom the desk found to be another one."""
+    return Problem("person-merged", "這位戒菸者已合併到另一筆，請開啟合併後的個案。")
+
+
+def check_reason(reason: str) -> list[Problem]:
+    """The reason given for a change or a decision. Field: reason."""
+    if not reason.strip():
+        return [Problem("reason-missing", "請填原因，之後查看版本紀錄的人才知道為什麼。", "reason")]
+    return check_note(reason)
+
+
+def check_note(reason: str) -> list[Problem]:
+    """A reason that need not be given. Field: reason."""
+    if len(reason) > REASON_LENGTH:
+        message = Sentence("原因最多 {most} 字，您填了 {typed} 字。", most=REASON_LENGTH, typed=len(reason))
+        return [Problem("reason-too-long", message, "reason")]
+    if _UNSTORABLE.search(reason):
+        return [Problem("reason-unreadable", "原因有無法儲存的字元，請刪除後重填。", "reason")]
+    return []
+
+
+# --- Who somebody is ---
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Who a person is: the whole of what the nation knows. `country` of passports only, else ""."""
+
+    kind: IdentityKind
+    number: str = field(repr=False)
+    country: str
+    birth_on: date
+    sex: str
+
+    @property
+    def compared(self) -> "Identity":
+        """The same, written as identity numbers are compared."""
+        return replace(self, number=normalise(self.number), country=normalise(self.country))
+
+
+def check_person(identity: Identity, *, today: date, made_up_allowed: bool) -> list[Problem]:
+    """Every reason why nobody can be registered as this: number, birth date, sex, and the sex that the number tells.
+
+    Fields: identity_number, identity_country, birth_on, sex.
+    """
+    problems = check_identity(identity.kind, identity.number, identity.country or None, made_up_allowed=made_up_allowed)
+    if identity.birth_on > today:
+        problems.append(
+            Problem("birth-in-future", Sentence("出生日期 {day} 還沒到，請確認。", day=identity.birth_on), "birth_on")
+        )
+    else:
+        too_old = implausible({"age": age_on(identity.birth_on, today)})
+        problems += [replace(problem, field="birth_on") for problem in too_old]
+    if identity.sex not in ("male", "female"):
+        problems.append(Problem("sex-missing", "請選擇性別。", "sex"))
+    else:
+        expected = sex_of(identity.kind, normalise(identity.number)) if not problems else None
+        if expected and expected != identity.sex:
+            problems.append(Problem("sex-differs", "性別與證號第 2 碼不符，請確認性別與證號。", "sex"))
+    return problems
+
+
+@dataclass(frozen=True)
+class PersonFacts:
+    """What a change of a person must be compared with (database function cases_person_facts).
+
+    `is_open`: whether the one who changes may do so now. `is_known`: another person has the new number and birth date,
+    which the desk alone is told. `first_on`: the first day of a visit or an intake; `pregnant`: one of them says so.
+    """
+
+    is_open: bool
+    is_known: bool = False
+    first_on: date | None = None
+    pregnant: bool = False
+
+
+def check_person_change(
+    said: Identity, recorded: Identity, facts: PersonFacts, *, reason: str, today: date, made_up_allowed: bool
+) -> list[Problem]:
+    """Every reason why a person cannot be changed from `recorded` into `said` now.
+
+    An institution itself while the window of the person's first visit is open, and only a person nobody else knows; the
+    words of the refusal are the same for all, so that they do not tell which it is. Fields: those of check_person, reason.
+    """
+    problems = check_person(said, today=today, made_up_allowed=made_up_allowed)
+    if said.compared == recorded.compared:
+        problems.append(Problem("nothing-changed", "內容和已登錄的相同，沒有可更正的。"))
+    if not facts.is_open:
+        problems.append(
+            Problem(
+                "person-not-open",
+                "第一次就醫的登錄期限過後，或須由管理窗口核對時，證號、出生日期與性別不能由機構自行更正。請向管理窗口申請。",
+                None,
+                "recording_window_last_day",
+            )
+        )
+    if facts.is_known:
+        problems.append(
+            Problem(
+                "person-known",
+                "已有另一位戒菸者使用這個證號與出生日期。若是同一人，請改用合併；若那一筆先前已合併至此，請撤銷後改以那一筆為保留者。",
+                "identity_number",
+            )
+        )
+    if facts.first_on and said.birth_on > facts.first_on:
+        message = Sentence("出生日期晚於 {day} 的就醫或收案評估，請確認。", day=facts.first_on)
+        problems.append(Problem("birth-after-records", message, "birth_on"))
+    if facts.pregnant and said.sex == "male":
+        problems.append(Problem("sex-of-pregnant", "已登錄的就醫資料或收案評估記載懷孕，性別不能改為男。", "sex"))
+    return problems + check_reason(reason)
+
+
+def check_case(*, name: str, chart_no: str, phone: str, widths: Mapping[str, int]) -> list[Problem]:
+    """Every reason why a case cannot be called so. `widths`: field → the most characters that are kept of it."""
+    problems = []
+    if not name.strip():
+        problems.append(Problem("name-missing", "請填姓名。", "name"))
+    labels = {"name": Words("姓名"), "chart_no": Words("病歷號"), "phone": Words("電話")}
+    for (field_name, label), text in zip(labels.items(), (name, chart_no, phone), strict=True):
+        most = widths[field_name]
+        if len(text) > most:
+            message = Sentence("{label}最多 {most} 字。", label=label, most=most)
+            problems.append(Problem("text-too-long", message, field_name))
+        elif _UNSTORABLE.search(text):
+            message = Sentence("{label}有無法儲存的字元，請刪除後重填。", label=label)
+            problems.append(Problem("text-unreadable", message, field_name))
+    return problems
 
 
 # --- Intake ---

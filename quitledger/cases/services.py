@@ -6,6 +6,7 @@ from datetime import date
 from decimal import Decimal
 from uuid import UUID
 
+from django.core.exceptions import PermissionDenied
 from django.db import connection, transaction
 
 from quitledger.accounts.actors import Actor
@@ -13,12 +14,12 @@ from quitledger.accounts.keys import keys
 from quitledger.accounts.permissions import Permission
 from quitledger.accounts.services import EncryptedNumber
 from quitledger.audit import journal
-from quitledger.policy.identity import IdentityKind, check_identity, normalise, sex_of
+from quitledger.policy.identity import COUNTRIES, IdentityKind, normalise
 from quitledger.policy.problem import Problem, Refused
-from quitledger.policy.sentences import Sentence, Words
+from quitledger.policy.sentences import Sentence
 
 from . import rules
-from .models import Baseline, Case
+from .models import Baseline, Case, Person
 
 
 @dataclass(frozen=True)
@@ -50,64 +51,42 @@ def identity_hashes(kind: str, number: str, country: str = "") -> list[bytes]:
 
 
 def find_by_identity(*, number: str, by: Actor) -> list[Case]:
-    """The cases of the actor's institution with exactly this identity number, whatever its kind. Journals nothing."""
+    """The cases of the actor's institution with exactly this identity number, whatever its kind. Journals nothing.
+
+    The number of a person who was merged finds who was kept.
+    """
     by.require(Permission.CASE_READ)
     number = normalise(number)
     kinds = ("national_id", "resident_certificate", "resident_certificate_old")
-    hashes = [hashed for kind in kinds for hashed in identity_hashes(kind, number)]
     cases = Case.objects.select_related("person")
     if by.institution_id:
         cases = cases.filter(institution_id=by.institution_id)
-    found = list(cases.filter(person__identity_hash__in=hashes))
-    if found or not number.isalnum():
-        return found
-    # A passport's hash needs its country: those of the institution's own passport holders are tried.
-    passports = cases.filter(person__identity_kind="passport")
-    countries = set(passports.values_list("person__identity_country", flat=True))
-    hashes = [hashed for country in countries for hashed in identity_hashes("passport", number, country)]
-    return list(passports.filter(person__identity_hash__in=hashes))
+    found = _persons_found([hashed for kind in kinds for hashed in identity_hashes(kind, number)])
+    if not found and number.isalnum():  # a passport's hash needs its country
+        found = _persons_found(
+            [hashed for country in COUNTRIES for hashed in identity_hashes("passport", number, country)]
+        )
+    return list(cases.filter(person_id__in=found).order_by("pk"))
 
 
 def check_registration(entry: Registration, *, today: date, made_up_allowed: bool, by: Actor) -> list[Problem]:
     """Every reason why this person cannot be registered as typed."""
-    problems = check_identity(
-        entry.identity_kind, entry.identity_number, entry.identity_country or None, made_up_allowed=made_up_allowed
+    identity = rules.Identity(
+        entry.identity_kind, entry.identity_number, entry.identity_country, entry.birth_on, entry.sex
     )
-    if entry.birth_on > today:
-        problems.append(
-            Problem("birth-in-future", Sentence("出生日期 {day} 還沒到，請確認。", day=entry.birth_on), "birth_on")
-        )
-    else:
-        too_old = rules.implausible({"age": rules.age_on(entry.birth_on, today)})
-        problems += [replace(problem, field="birth_on") for problem in too_old]
-    if entry.sex not in ("male", "female"):
-        problems.append(Problem("sex-missing", "請選擇性別。", "sex"))
-    else:
-        expected = sex_of(entry.identity_kind, normalise(entry.identity_number)) if not problems else None
-        if expected and expected != entry.sex:
-            problems.append(Problem("sex-differs", "性別與證號第 2 碼不符，請確認性別與證號。", "sex"))
-    if not entry.name.strip():
-        problems.append(Problem("name-missing", "請填姓名。", "name"))
-    for name, label in (("name", Words("姓名")), ("chart_no", Words("病歷號")), ("phone", Words("電話"))):
-        most = getattr(Case._meta.get_field(name), "max_length", 0)
-        if len(getattr(entry, name)) > most:
-            problems.append(Problem("text-too-long", Sentence("{label}最多 {most} 字。", label=label, most=most), name))
-        elif "\x00" in getattr(entry, name):
-            message = Sentence("{label}有無法儲存的字元，請刪除後重填。", label=label)
-            problems.append(Problem("text-unreadable", message, name))
+    problems = [
+        *rules.check_person(identity, today=today, made_up_allowed=made_up_allowed),
+        *rules.check_case(name=entry.name, chart_no=entry.chart_no, phone=entry.phone, widths=_WIDTHS),
+    ]
     if problems:
         return problems
-    if entry.chart_no and Case.objects.filter(institution_id=by.at_institution(), chart_no=entry.chart_no).exclude(
-        uid=entry.uid
-    ):
-        problems.append(Problem("chart-no-taken", "貴機構已有個案使用這個病歷號，請確認。", "chart_no"))
+    problems += _chart_no_taken(entry.chart_no, entry.uid, by)
     hashes = identity_hashes(entry.identity_kind, entry.identity_number, entry.identity_country)
-    for known in Case.objects.filter(
-        institution_id=by.at_institution(), person__identity_hash__in=hashes
-    ).select_related("person"):
+    known_as = _persons_found(hashes)
+    for known in Case.objects.filter(institution_id=by.at_institution(), person_id__in=known_as):
         if known.uid == entry.uid:
             continue
-        if known.person.birth_on == entry.birth_on:
+        if entry.birth_on in known_as[known.person_id]:
             problems.append(
                 Problem("case-exists", "貴機構已有這位戒菸者，請用「找戒菸者」開啟原有的個案。", "identity_number")
             )
@@ -118,6 +97,27 @@ def check_registration(entry: Registration, *, today: date, made_up_allowed: boo
                 )
             )
     return problems
+
+
+_WIDTHS = {name: getattr(Case._meta.get_field(name), "max_length", 0) for name in ("name", "chart_no", "phone")}
+
+
+def _chart_no_taken(chart_no: str, uid: UUID, by: Actor) -> list[Problem]:
+    """A problem where another case of the institution has the chart number."""
+    taken = Case.objects.filter(institution_id=by.at_institution(), chart_no=chart_no.strip()).exclude(uid=uid)
+    if chart_no.strip() and taken.exists():
+        return [Problem("chart-no-taken", "貴機構已有個案使用這個病歷號，請確認。", "chart_no")]
+    return []
+
+
+def _persons_found(hashes: Sequence[bytes]) -> dict[int, set[date]]:
+    """The persons with these hashes of whom the scope has a case: key (of who is kept) → the birth dates known with it."""
+    found: dict[int, set[date]] = {}
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT person_id, birth_on FROM cases_persons_found(%s)", [list(hashes)])
+        for person_id, birth_on in cursor.fetchall():
+            found.setdefault(person_id, set()).add(birth_on)
+    return found
 
 
 def register_case(entry: Registration, *, today: date, made_up_allowed: bool, by: Actor) -> Case:
@@ -193,6 +193,141 @@ def _registers(case: Case, entry: Registration) -> bool:
     )  # fmt: skip
 
 
+def _require_living(person: Person) -> None:
+    """Raises Refused where nothing is recorded for the person any more: emptied, or merged into another."""
+    if person.is_emptied:
+        raise Refused([rules.person_emptied()])
+    if person.is_merged:
+        raise Refused([rules.person_merged()])
+
+
+class Stale(Exception):
+    """The case or the person has another version than the one that was to be changed: somebody else was faster."""
+
+    def __init__(self, record: Case | Person) -> None:
+        super().__init__(f"version {record.version}")
+        self.record = record
+
+
+def change_case(*, case: Case, version: int, name: str, chart_no: str, phone: str, reason: str = "", by: Actor) -> Case:
+    """Call a case otherwise, as its next version: name, chart number, telephone are the institution's own, at any time.
+
+    `version` is the one that was seen when the change was typed. A change sent twice is made once.
+    Raises PermissionDenied, Stale where there is another version by now, and Refused.
+    """
+    by.require(Permission.CASE_CHANGE)
+    with transaction.atomic():
+        found = (
+            Case.objects.select_for_update(of=("self",)).select_related("person")
+            .get(pk=case.pk, institution_id=by.at_institution())
+        )  # fmt: skip
+        _require_living(found.person)
+        said = {"name": name.strip(), "chart_no": chart_no.strip(), "phone": phone.strip()}
+        changed = [field_name for field_name, text in said.items() if getattr(found, field_name) != text]
+        if found.version != version:
+            if not changed:
+                return found
+            raise Stale(found)
+        problems = rules.check_case(**said, widths=_WIDTHS) + rules.check_note(reason)
+        if not changed:
+            problems.append(Problem("nothing-changed", "內容和已登錄的相同，沒有可修改的。"))
+        if problems := problems or _chart_no_taken(chart_no, found.uid, by):
+            raise Refused(problems)
+        for field_name, text in said.items():
+            setattr(found, field_name, text)
+        found.version, found.change_reason = found.version + 1, reason.strip()
+        found.save(update_fields=[*said, "version", "change_reason"])
+        journal.record(
+            Permission.CASE_CHANGE, record_type="case", uids=[found.uid], version=found.version, fields=changed
+        )
+    return found
+
+
+def identity_of(person: Person) -> rules.Identity:
+    """Who a person is, with the whole number: to be compared with what is typed, never to be shown."""
+    kind = IdentityKind(person.identity_kind)
+    return rules.Identity(kind, person.identity_number, person.identity_country, person.birth_on, person.sex)
+
+
+def change_person(
+    *, case: Case, version: int, identity: rules.Identity, reason: str, authority: UUID | None = None, today: date,
+    made_up_allowed: bool, by: Actor,
+) -> Person:  # fmt: skip
+    """Correct who the person of a case is, as his next version: number, kind, country, birth date, sex.
+
+    An institution itself while the database lets it (rules.check_person_change); later the desk, where `authority` is the
+    decided application, if one stands behind it. A number left empty is the one that is there. Old numbers are kept in
+    history, encrypted, and find nobody any more. A change sent twice is made once.
+    Raises PermissionDenied, Stale where there is another version by now, and Refused.
+    """
+    action = Permission.PERSON_CHANGE if by.institution_id is None else Permission.PERSON_CORRECT
+    by.require(action)
+    if action == Permission.PERSON_CHANGE and by.account_id is None:
+        raise PermissionDenied("an account")  # somebody decided it
+    _require_living(case.person)
+    with transaction.atomic():
+        recorded = identity_of(case.person)
+        said = replace(identity, number=identity.number or recorded.number).compared
+        hashes = identity_hashes(said.kind, said.number, said.country)
+        found, facts = _person_as_found(case.person_id, hashes, said.birth_on)
+        recorded = identity_of(found)
+        if found.version != version:
+            if said == recorded.compared:
+                return found
+            raise Stale(found)
+        problems = rules.check_person_change(
+            said, recorded, facts, reason=reason, today=today, made_up_allowed=made_up_allowed
+        )
+        if by.institution_id is not None and any(pk != found.pk for pk in _persons_found(hashes)):
+            problems.append(
+                Problem(
+                    "case-exists",
+                    "貴機構已有另一個使用這個證號的個案。若是同一人，請向管理窗口申請合併。",
+                    "identity_number",
+                )
+            )
+        if not problems:
+            return _rewritten(found, case, said, recorded.compared, hashes, reason.strip(), authority, action)
+    if not facts.is_open and by.institution_id is not None:  # whoever tries numbers out is seen doing so
+        journal.record("person.correct_refused", record_type="case", uids=[case.uid])
+    raise Refused(problems)
+
+
+def _rewritten(
+    person: Person, case: Case, said: rules.Identity, recorded: rules.Identity, hashes: list[bytes], reason: str,
+    authority: UUID | None, action: Permission,
+) -> Person:  # fmt: skip
+    """The person's next version and its entry in the journal; the number is encrypted anew."""
+    token, key_id = keys().encrypt(said.number, about=b"identity")
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT cases_change_person(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
+            [person.pk, person.version, hashes, said.birth_on, said.sex, said.kind, said.country, token, key_id, reason,
+             authority],
+        )  # fmt: skip
+    fields = [words for name, words in _IDENTITY_FIELDS.items() if getattr(said, name) != getattr(recorded, name)]
+    journal.record(action, record_type="person", uids=[person.uid, case.uid], version=person.version + 1, fields=fields)
+    return Person.objects.get(pk=person.pk)
+
+
+_IDENTITY_FIELDS = {
+    "kind": "identity_kind", "number": "identity_number", "country": "identity_country", "birth_on": "birth_on", "sex": "sex",
+}  # fmt: skip
+
+
+def _person_as_found(person_id: int, hashes: list[bytes], birth_on: date) -> tuple[Person, rules.PersonFacts]:
+    """The person as he is under his lock, and what his change must be compared with."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT is_open, is_known, first_on, pregnant FROM cases_person_facts(%s, %s, %s)",
+            [person_id, hashes, birth_on],
+        )
+        facts = rules.PersonFacts(*cursor.fetchone())
+    found = Person.objects.get(pk=person_id)
+    _require_living(found)
+    return found, facts
+
+
 @dataclass(frozen=True)
 class BaselineEntry:
     """An intake as typed; `ftnd` maps items to words, all six or none. `uid` becomes the baseline's."""
@@ -213,8 +348,7 @@ def record_baseline(*, case: Case, entry: BaselineEntry, today: date, by: Actor)
     Raises PermissionDenied, Refused.
     """
     by.require(Permission.BASELINE_RECORD)
-    if case.person.is_emptied:
-        raise Refused([rules.person_emptied()])
+    _require_living(case.person)
     known = Baseline.objects.filter(uid=entry.uid, case=case).first()
     if known is not None:
         if _records(known, entry):

@@ -1,6 +1,6 @@
 """Read models of applications: lists, what each item changes, whose turn it is. Journal the reads."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import ROUND_HALF_UP, Decimal
@@ -16,7 +16,7 @@ from quitledger.institutions.models import InstitutionDetails
 from quitledger.policy import TAIPEI
 from quitledger.policy.problem import Problem
 from quitledger.policy.roc_formats import format_roc_month
-from quitledger.policy.sentences import Words
+from quitledger.policy.sentences import Sentence, Several, Words
 from quitledger.visits.history import FIELDS, entry_at, said_of_entry
 from quitledger.visits.models import Permit, Visit
 from quitledger.visits.queries import closes_at
@@ -46,6 +46,22 @@ def application_of(uid: UUID, *, by: Actor) -> Application | None:
     """One of them."""
     found: Application | None = applications(by).filter(uid=uid).first()
     return found
+
+
+def still_open(persons: Collection[int]) -> list[Problem]:
+    """Why persons cannot be merged or taken apart now: an application about one of them is not decided."""
+    found = Application.objects.filter(person_id__in=persons, state__in=rules.OPEN).order_by("pk")
+    numbers = [one.case_no or str(rules.STATES[State(one.state)].label) for one in found]
+    if not numbers:
+        return []
+    message = Sentence("還有更正申請沒有審完（{numbers}），請先審核或請機構撤回。", numbers=Several(numbers))
+    return [Problem("application-open", message, None)]
+
+
+def numbers_of(uids: Collection[UUID], *, by: Actor) -> dict[UUID, str]:
+    """The case numbers of those of the `uids` that are applications the actor may see."""
+    found = applications(by).filter(uid__in=uids)
+    return {uid: number or "" for uid, number in found.values_list("uid", "case_no")}
 
 
 @dataclass(frozen=True)

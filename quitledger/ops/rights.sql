@@ -21,8 +21,9 @@ BEGIN
   END LOOP;
 END $$;
 GRANT EXECUTE ON FUNCTION programme_now, programme_today, current_scope, scope_was_set, current_account, is_owner,
-  institutions_enter, institutions_is_elsewhere, cases_find_person, visits_closes_at, visits_open_months, visits_course_facts,
-  visits_write_courses, visits_recording_facts, visits_count_drafts, visits_hand_over_drafts,
+  institutions_enter, institutions_is_elsewhere, cases_find_person, cases_persons_found, cases_person_facts,
+  cases_change_person, visits_closes_at, visits_open_months, visits_course_facts, visits_write_courses,
+  visits_recording_facts, visits_count_drafts, visits_hand_over_drafts, visits_merge_persons, visits_recorded_since_merge, visits_undo_merge,
   corrections_count_accounts TO {app};
 
 -- Public facts, the same for every scope.
@@ -57,6 +58,7 @@ GRANT INSERT, UPDATE (role, staff_id, ends_on, closed_at, confirmed_at) ON insti
 GRANT SELECT, UPDATE (changed_at) ON cases_person TO {app};   -- the right to lock; the policy refuses a change
 GRANT SELECT, INSERT, UPDATE ON cases_case, cases_baseline TO {app};
 GRANT SELECT ON cases_case_history, cases_baseline_history TO {app};
+GRANT SELECT ON cases_merge, cases_mergedrecord TO {app};     -- written by functions alone
 
 -- Visits: recorded, changed, voided; never deleted. A service or a medicine may be taken out of a visit.
 GRANT SELECT, INSERT, UPDATE ON visits_visit, visits_service, visits_medicationline TO {app};
@@ -124,6 +126,10 @@ CREATE POLICY entry ON audit_journal FOR INSERT
 CREATE POLICY scope ON cases_person USING ((SELECT current_scope()) = 0 OR EXISTS (
   SELECT FROM cases_case c WHERE c.person_id = cases_person.id AND c.institution_id = (SELECT current_scope()) OFFSET 0))
   WITH CHECK (false);
+
+-- Merges of persons are the desk's.
+CREATE POLICY see ON cases_merge USING ((SELECT current_scope()) = 0);
+CREATE POLICY see ON cases_mergedrecord USING ((SELECT current_scope()) = 0);
 
 -- Staff are seen where they have or had a contract; so are their certificates.
 CREATE POLICY see ON institutions_staffmember FOR SELECT USING ((SELECT current_scope()) = 0 OR EXISTS (

@@ -16,14 +16,25 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from quitledger.accounts.permissions import Permission
 from quitledger.audit import journal
-from quitledger.cases.models import Case
-from quitledger.cases.queries import MOST_FOUND, baselines_of, find_cases, visible_case
-from quitledger.cases.rules import FTND_ITEMS, age_on
-from quitledger.cases.services import BaselineEntry, Registration, record_baseline, register_case, show_identity
+from quitledger.cases.models import Case, Person
+from quitledger.cases.queries import MOST_FOUND, baselines_of, case_versions, find_cases, merged_cases, visible_case
+from quitledger.cases.rules import FTND_ITEMS, REASON_LENGTH, Identity, age_on
+from quitledger.cases.services import (
+    BaselineEntry,
+    Registration,
+    Stale,
+    change_case,
+    change_person,
+    find_by_identity,
+    record_baseline,
+    register_case,
+    show_identity,
+)
 from quitledger.policy import PolicyGap
 from quitledger.policy.identity import COUNTRIES, IdentityKind
 from quitledger.policy.problem import Refused
 from quitledger.policy.sentences import Sentence, Words
+from quitledger.visits.merge_services import merges
 from quitledger.visits.queries import VisitQuery, course_facts, eligibility_on, last_visit, search, standings_on
 
 from .forms import Form, PlainTextField, RocDateField, WholeNumberField, add_problems, shown
@@ -65,6 +76,47 @@ class RegisterForm(Form):
     name = PlainTextField(label=Words("姓名"), max_length=60)
     chart_no = PlainTextField(label=Words("病歷號"), max_length=30, required=False)
     phone = PlainTextField(label=Words("電話"), max_length=30, required=False)
+
+
+class CaseForm(Form):
+    """How the institution calls the person, and the version that was seen when it was typed."""
+
+    version = forms.IntegerField(widget=forms.HiddenInput)
+    name = PlainTextField(label=Words("姓名"), max_length=60)
+    chart_no = PlainTextField(label=Words("病歷號"), max_length=30, required=False)
+    phone = PlainTextField(label=Words("電話"), max_length=30, required=False)
+    reason = shown(PlainTextField(label=Words("修改原因"), max_length=REASON_LENGTH, required=False), grow=True)
+
+
+class PersonForm(Form):
+    """Who the person is, why it is corrected, and the version that was seen. A number left empty stays as it is."""
+
+    version = forms.IntegerField(widget=forms.HiddenInput)
+    identity_kind = forms.TypedChoiceField(
+        label=Words("證號種類"), choices=[(kind.value, kind.label) for kind in IdentityKind], widget=forms.RadioSelect,
+        coerce=IdentityKind,
+    )  # fmt: skip
+    identity_number = shown(
+        PlainTextField(label=Words("新的證號"), max_length=30, required=False, help_text=Words("證號不變時留白")),
+        width="l", asked=True,
+    )  # fmt: skip
+    identity_country = shown(
+        forms.ChoiceField(
+            label=Words("核發國家"),
+            help_text=Words("護照才填"),
+            choices=[("", "－"), *COUNTRIES.items()],
+            required=False,
+        ),
+        asked=True,
+    )
+    birth_on = shown(RocDateField(label=Words("出生日期"), help_text=Words("例：69/2/3 或 0690203")), width="m")
+    sex = forms.ChoiceField(
+        label=Words("性別"), choices=[("male", Words("男")), ("female", Words("女"))], widget=forms.RadioSelect
+    )
+    reason = shown(
+        PlainTextField(label=Words("更正原因"), max_length=REASON_LENGTH, required=False, help_text=Words("例：換發居留證、證號打錯")),
+        grow=True, asked=True,
+    )  # fmt: skip
 
 
 class WeightField(forms.DecimalField):
@@ -118,11 +170,18 @@ class BaselineForm(Form):
 
 
 def case_or_404(request: Request, uid: UUID) -> Case:
-    """The case, where the actor may see it."""
+    """The case, where the actor may see it; where its person was merged, the one that took its place."""
     case = visible_case(uid, by=request.desk.actor)
     if case is None:
         raise Http404
     return case
+
+
+def moved(request: Request, case: Case, uid: UUID) -> HttpResponse | None:
+    """Where a page lies that was asked for under the uid of a merged case. A form is answered where it was sent."""
+    if case.uid == uid or request.method == "POST" or request.resolver_match is None:
+        return None
+    return redirect(request.resolver_match.view_name, case.uid)
 
 
 @needs(Permission.CASE_READ)
@@ -165,6 +224,8 @@ def case_register(request: Request) -> HttpResponse:
 def case_show(request: Request, uid: UUID) -> HttpResponse:
     """A person as the institution knows him: timeline, eligibility, basic data."""
     case = case_or_404(request, uid)
+    if answer := moved(request, case, uid):
+        return answer
     whole = _whole(request, case)
     journal.record(Permission.CASE_READ, record_type="case", uids=[case.uid, *_beside(whole)])
     return render(request, "cases/show.html", whole)
@@ -183,8 +244,8 @@ def case_identity(request: Request, uid: UUID) -> HttpResponse:
 
 
 def _beside(whole: dict[str, Any]) -> list[UUID]:
-    """The uids of the visits and intakes that the page of a person shows."""
-    return [one.uid for one in [*whole["visits"], *whole["baselines"]]]
+    """The uids of the visits, intakes and merged cases that the page of a person shows."""
+    return [one.uid for one in [*whole["visits"], *whole["baselines"], *whole["merged"]]]
 
 
 def _whole(request: Request, case: Case) -> dict[str, Any]:
@@ -204,7 +265,125 @@ def _whole(request: Request, case: Case) -> dict[str, Any]:
         "baselines": list(baselines_of(case)),
         "eligibility": eligibility,
         "standings": standings,
+        "merged": list(merged_cases(case)),
+        "merges": _merges_into(request, case),
     }
+
+
+def _merges_into(request: Request, case: Case) -> list[Any]:
+    """At the desk: the merges in force into the person of a case."""
+    by = request.desk.actor
+    if not by.may(Permission.PERSON_MERGE):
+        return []
+    return list(merges(by=by).filter(kept=case.person_id, undone_at=None))
+
+
+# --- 更正 ------------------------------------------------------------------------------------------------------------
+
+
+@needs(Permission.CASE_CHANGE)
+@require_http_methods(["GET", "HEAD", "POST"])
+def case_change(request: Request, uid: UUID) -> HttpResponse:
+    """Name, chart number, telephone: the institution's own, at any time."""
+    case = case_or_404(request, uid)
+    if answer := moved(request, case, uid):
+        return answer
+    if case.person.is_emptied:
+        return redirect("case_show", case.uid)  # which says why
+    said = {name: getattr(case, name) for name in _CASE_LABELS}
+    typed = request.POST.copy()
+    form = CaseForm(typed or None, initial=said | {"version": case.version})
+    conflict = None
+    if form.is_valid():
+        try:
+            changed = change_case(case=case, **form.cleaned_data, by=request.desk.actor)
+        except Refused as refused:
+            add_problems(form, refused.problems)
+        except Stale as stale:
+            conflict = _conflict(case, form)
+            typed["version"] = str(stale.record.version)
+        else:
+            messages.success(
+                request,
+                _("已修改 %(name)s 的個案資料，為第 %(version)s 版。")
+                % {"name": changed.name, "version": changed.version},
+            )
+            return redirect("case_show", case.uid)
+    journal.record(Permission.CASE_READ, record_type="case", uids=[case.uid])
+    context = {"case": case, "form": form, "conflict": conflict}
+    return render(request, "cases/change.html", context, status=409 if conflict else 422 if form.errors else 200)
+
+
+_CASE_LABELS = {"name": Words("姓名"), "chart_no": Words("病歷號"), "phone": Words("電話")}
+
+
+def _conflict(case: Case, form: CaseForm) -> list[tuple[str, str, str, str]]:
+    """Field by field where somebody else was faster: what was seen, what it says now, what was typed."""
+    versions = case_versions(case)
+    now = versions[0][1]
+    seen = dict(reversed(versions)).get(form.cleaned_data["version"], now)
+    rows = [(label, seen[name], now[name], form.cleaned_data[name]) for name, label in _CASE_LABELS.items()]
+    return [row for row in rows if len(set(row[1:])) > 1]
+
+
+@needs(Permission.PERSON_CORRECT)
+@require_http_methods(["GET", "HEAD", "POST"])
+def person_correct(request: Request, uid: UUID) -> HttpResponse:
+    """Identity number, birth date, sex: by the institution itself, as long as it may."""
+    return _corrected(request, uid)
+
+
+@needs(Permission.PERSON_CHANGE)
+@require_http_methods(["GET", "HEAD", "POST"])
+def case_person_change(request: Request, uid: UUID) -> HttpResponse:
+    """The same by the desk, at any time; where another person has the number, the way to a merge."""
+    return _corrected(request, uid)
+
+
+def _corrected(request: Request, uid: UUID) -> HttpResponse:
+    case = case_or_404(request, uid)
+    if answer := moved(request, case, uid):
+        return answer
+    if case.person.is_emptied:
+        return redirect("case_show", case.uid)  # which says why
+    person, typed = case.person, request.POST.copy()
+    names = ("identity_kind", "identity_country", "birth_on", "sex", "version")
+    form = PersonForm(typed or None, initial={name: getattr(person, name) for name in names})
+    now: Person | None = None
+    others: list[Case] = []
+    if form.is_valid():
+        data = form.cleaned_data
+        identity = Identity(
+            data["identity_kind"], data["identity_number"], data["identity_country"], data["birth_on"], data["sex"]
+        )
+        try:
+            changed = change_person(
+                case=case, version=data["version"], identity=identity, reason=data["reason"], today=request.desk.today,
+                made_up_allowed=request.desk.purpose != "production", by=request.desk.actor,
+            )  # fmt: skip
+        except Refused as refused:
+            others = _others(request, case, identity, {problem.code for problem in refused.problems})
+            add_problems(form, refused.problems)
+        except Stale as stale:
+            now = stale.record if isinstance(stale.record, Person) else None
+            typed["version"] = str(stale.record.version)
+        else:
+            words = {"name": case.name, "number": changed.masked_identity}
+            messages.success(request, _("已更正 %(name)s 的證號、出生日期或性別；現在的證號 %(number)s。") % words)
+            return redirect("case_show", case.uid)
+    journal.record(Permission.CASE_READ, record_type="case", uids=[case.uid, *(other.uid for other in others)])
+    context = {"case": case, "form": form, "now": now, "others": others}
+    return render(request, "cases/person.html", context, status=409 if now else 422 if form.errors else 200)
+
+
+def _others(request: Request, case: Case, identity: Identity, codes: set[str]) -> list[Case]:
+    """At the desk: the cases of the other person who has the number typed, to be merged instead."""
+    if "person-known" not in codes or request.desk.actor.institution_id is not None:
+        return []
+    number = identity.number or case.person.identity_number
+    return [
+        other for other in find_by_identity(number=number, by=request.desk.actor) if other.person_id != case.person_id
+    ]
 
 
 @needs(Permission.BASELINE_RECORD)
@@ -212,6 +391,8 @@ def _whole(request: Request, case: Case) -> dict[str, Any]:
 def baseline_record(request: Request, uid: UUID) -> HttpResponse:
     """收案評估 of a case."""
     case = case_or_404(request, uid)
+    if answer := moved(request, case, uid):
+        return answer
     if case.person.is_emptied:
         return redirect("case_show", uid)  # which says why
     initial = {"uid": uuid4(), "taken_on": request.desk.today}

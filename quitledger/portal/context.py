@@ -44,7 +44,7 @@ _MENU: list[tuple[str, Any, Permission | None, set[str]]] = [
         "case_find",
         gettext_lazy("登錄就醫資料"),
         Permission.VISIT_RECORD,
-        {"case_register", "case_show", "baseline_record", "visit_record"},
+        {"case_register", "case_show", "case_change", "person_correct", "baseline_record", "visit_record"},
     ),
     (
         "visit_query",
@@ -52,7 +52,13 @@ _MENU: list[tuple[str, Any, Permission | None, set[str]]] = [
         Permission.VISIT_READ,
         {"visit_show", "visit_change", "visit_void", "visit_restore"},
     ),
-    ("case_find", gettext_lazy("戒菸者"), Permission.CASE_READ, {"case_show"}),
+    (
+        "case_find",
+        gettext_lazy("戒菸者"),
+        Permission.CASE_READ,
+        {"case_show", "case_person_change", "merge_find", "person_merge"},
+    ),
+    ("merge_list", gettext_lazy("合併紀錄"), Permission.PERSON_MERGE, {"merge_show", "merge_undo"}),
     (
         "correction_list",
         gettext_lazy("更正申請"),

@@ -17,7 +17,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 from quitledger.accounts.permissions import Permission
 from quitledger.audit import journal
 from quitledger.cases.models import Case
-from quitledger.cases.queries import find_cases, visible_cases
+from quitledger.cases.queries import find_cases, visible_case, visible_cases
 from quitledger.institutions.models import StaffMember
 from quitledger.interop.sheets import Cell
 from quitledger.policy import format_roc
@@ -102,10 +102,11 @@ def _form(request: Request, data: QueryDict) -> QueryForm:
     return form
 
 
-def _query(form: QueryForm, sort: str) -> VisitQuery:
-    data = form.cleaned_data
+def _query(request: Request, form: QueryForm) -> VisitQuery:
+    data, sort = form.cleaned_data, request.GET.get("sort", DEFAULT_SORT)
+    case = visible_case(data["case"], by=request.desk.actor) if data["case"] else None
     return VisitQuery(
-        first=data["first"], last=data["last"], case_uids=(data["case"],) if data["case"] else (),
+        first=data["first"], last=data["last"], case_uids=(case.uid if case else data["case"],) if data["case"] else (),
         staff_uid=data["staff"], kind=data["kind"], tags=frozenset(data["tags"]), with_voided=data["with_voided"],
         institution_code=data.get("institution", ""),
         sort=sort if sort.lstrip("-") in SORTS else DEFAULT_SORT,
@@ -156,7 +157,7 @@ def _address(typed: QueryDict, case_uid: UUID | None) -> str:
 def _found(request: Request, form: QueryForm) -> dict[str, Any]:
     """The page of rows and the counts of all."""
     by = request.desk.actor
-    query = _query(form, request.GET.get("sort", DEFAULT_SORT))
+    query = _query(request, form)
     counted = totals(query, by=by)
     page = Paginator(range(counted.visits), PAGE_ROWS).get_page(request.GET.get("page"))
     rows = list(search(query, by=by, limit=PAGE_ROWS, offset=page.start_index() - 1 if counted.visits else 0))
@@ -180,7 +181,7 @@ def visit_download(request: Request, file_format: str) -> HttpResponse:
     form = _form(request, request.GET)
     if not form.is_valid():
         return render(request, "visits/query.html", {"form": form}, status=422)
-    query = _query(form, request.GET.get("sort", DEFAULT_SORT))
+    query = _query(request, form)
     rows = list(search(query, by=request.desk.actor))
     journal.record(Permission.VISIT_DOWNLOAD, record_type="visit", uids=[row.uid for row in rows])
     if file_format == "json":

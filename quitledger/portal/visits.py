@@ -15,10 +15,11 @@ from quitledger.accounts.permissions import Permission
 from quitledger.audit import journal
 from quitledger.cases.models import Case
 from quitledger.cases.rules import age_on
+from quitledger.corrections.queries import numbers_of
 from quitledger.institutions.queries import own_contract
 from quitledger.policy import PolicyGap, policy_on
 from quitledger.visits.findings import quotas_reached
-from quitledger.visits.history import versions_of
+from quitledger.visits.history import Version, versions_of
 from quitledger.visits.models import Draft
 from quitledger.visits.queries import (
     VisitQuery,
@@ -36,7 +37,7 @@ from quitledger.visits.rules import LABELS, month_of
 from quitledger.visits.services import Outcome, as_entry, record_visits
 
 from . import drafts
-from .cases import case_or_404
+from .cases import case_or_404, moved
 from .forms import add_problems
 from .languages import day_said, moment_said
 from .permissions import needs
@@ -62,6 +63,8 @@ KEPT = ("uid", "visit_on", "visit_time", "cigarettes_per_day", "co_ppm", "note")
 def visit_record(request: Request, uid: UUID) -> HttpResponse:
     """Record a visit of a case; today's unless told otherwise."""
     case = case_or_404(request, uid)
+    if (elsewhere := moved(request, case, uid)) is not None:
+        return elsewhere
     if case.person.is_emptied:
         return redirect("case_show", uid)  # which says why
     if (answer := drafts.answered(request, case)) is not None:
@@ -178,11 +181,18 @@ def visit_show(request: Request, uid: UUID) -> HttpResponse:
         raise Http404
     visit, row = found
     journal.record(Permission.VISIT_READ, record_type="visit", uids=[visit.uid])
+    versions = versions_of(visit, by=request.desk.actor)
     context = {
-        "visit": visit, "row": row, "case": visit.case, "versions": versions_of(visit, by=request.desk.actor),
+        "visit": visit, "row": row, "case": visit.case, "versions": versions, "cited": _cited(request, versions),
         "next_days": _next_days(row), "extended": extension_reason(visit.institution_id, visit.visit_on),
     }  # fmt: skip
     return render(request, "visits/show.html", context)
+
+
+def _cited(request: Request, versions: list[Version]) -> dict[UUID, str]:
+    """The applications that versions came of, with their numbers. (The authority of a version may be a merge as well.)"""
+    uids = [version.authority for version in versions if version.authority]
+    return numbers_of(uids, by=request.desk.actor) if uids else {}
 
 
 def _next_days(row: VisitRow) -> list[tuple[str, date]]:

@@ -151,7 +151,8 @@ def said(code: str) -> str:
 def _ended(today: date, persons: Sequence[int] | None = None) -> Iterator[Ended]:
     """Everybody (or of `persons`) whose keeping time has ended by `today`.
 
-    People with one identity number count as one: who is known under two birth dates is kept as long as either.
+    People with one identity number count as one: who is known under two birth dates is kept as long as either. So do those
+    who were merged: the number of one merged is found as long as who was kept in his place.
     """
     latest = rules.last_day_that_may_have_ended(today)
     if latest is None:
@@ -164,9 +165,10 @@ def _ended(today: date, persons: Sequence[int] | None = None) -> Iterator[Ended]
     asked = "" if persons is None else _OF_THESE
     with connection.cursor() as cursor:
         cursor.execute(
-            f"SELECT array_agg(DISTINCT p.id), max(p.birth_on), array_agg(DISTINCT d.day),"  # noqa: S608 - our own words
+            f"{_MERGED} SELECT array_agg(DISTINCT p.id), max(p.birth_on), array_agg(DISTINCT d.day),"  # noqa: S608 - our own words
             f" count(DISTINCT d.institution_id) FROM cases_person p JOIN ({days}) d ON d.person_id = p.id"
-            f" WHERE p.emptied_run IS NULL {asked} GROUP BY p.identity_hash HAVING max(d.day) <= %(latest)s",
+            f" LEFT JOIN one ON one.identity_hash = p.identity_hash WHERE p.emptied_run IS NULL {asked}"
+            f" GROUP BY coalesce(one.root, p.identity_hash) HAVING max(d.day) <= %(latest)s",
             {"latest": latest, "persons": list(persons or ())},
         )
         for found, birth_on, recorded, institutions in cursor.fetchall():
@@ -175,7 +177,22 @@ def _ended(today: date, persons: Sequence[int] | None = None) -> Iterator[Ended]
                 yield Ended(tuple(found), until, institutions)
 
 
-_OF_THESE = "AND p.identity_hash IN (SELECT identity_hash FROM cases_person WHERE id = ANY (%(persons)s))"
+# The numbers of persons who were merged, each with one number that stands for all of the same human being.
+_MERGED = """
+WITH RECURSIVE pair AS (
+  SELECT m.identity_hash AS one, k.identity_hash AS other FROM cases_person m JOIN cases_person k ON k.id = m.merged_into_id
+    WHERE m.merged_into_id IS NOT NULL AND m.identity_hash IS NOT NULL AND k.identity_hash IS NOT NULL),
+reached AS (
+  SELECT one AS identity_hash, one AS number FROM pair UNION SELECT other, other FROM pair
+  UNION SELECT r.identity_hash, CASE r.number WHEN p.one THEN p.other ELSE p.one END
+    FROM reached r JOIN pair p ON r.number IN (p.one, p.other)),
+one AS (SELECT identity_hash, (array_agg(number ORDER BY number))[1] AS root FROM reached GROUP BY 1)
+"""
+_OF_THESE = """AND p.identity_hash IN (
+  SELECT identity_hash FROM cases_person WHERE id = ANY (%(persons)s)
+  UNION SELECT same.identity_hash FROM cases_person q JOIN one mine ON mine.identity_hash = q.identity_hash
+    JOIN one same ON same.root = mine.root WHERE q.id = ANY (%(persons)s))
+"""
 
 
 def _code(until: dict[int, date], *, planned_by: int, as_of: date) -> str:

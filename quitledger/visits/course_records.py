@@ -1,7 +1,7 @@
 """The courses of persons as they are kept: read under the person's lock, written in the transaction of the write."""
 
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, time
 from itertools import chain, groupby, islice
@@ -9,15 +9,19 @@ from operator import itemgetter
 from typing import Any
 from uuid import UUID
 
-from django.db import connection
+from django.db import OperationalError, connection
 
 from quitledger.cases.models import Case
 
-from .courses import Course, CourseService, courses_of, renumberings
+from .courses import Course, CourseService, Renumbering, courses_of, renumberings
 from .models import Service, Visit
 from .rules import CourseFacts
 
 _Number = tuple[str, int, int, date, int]  # kind, year, number, first day, site: a course as it is kept
+
+
+class Repointed(OperationalError):
+    """The case that was read belongs to another person by now (a merge): read again, it is right (accounts.scope.try_twice)."""
 
 
 class CourseBook:
@@ -55,7 +59,9 @@ class CourseBook:
             return cls(cursor.fetchall())
 
     def facts(self, case: Case) -> CourseFacts:
-        """What the rules need to know for a visit of this case."""
+        """What the rules need to know for a visit of this case. Raises Repointed."""
+        if case.person_id not in self._services:
+            raise Repointed
         place, site = self._sites[case.pk]
         return CourseFacts(tuple(self._services[case.person_id].values()), place, site)
 
@@ -93,15 +99,45 @@ class CourseBook:
             firsts += [(course.services[0].key or 0, course.number) for course in after]
             renumbered += renumberings(courses_of(self._before[person_id]), after)
         if persons:
-            with connection.cursor() as cursor:
-                cursor.execute(
-                    "SELECT visits_write_courses(%s::bigint[], %s::bigint[], %s::smallint[], %s::jsonb, %s)",
-                    [
-                        persons, [key for key, _ in firsts], [number for _, number in firsts],
-                        json.dumps([[x.service, *x.before, *x.after, x.is_allowed] for x in renumbered]), cause,
-                    ],
-                )  # fmt: skip
+            _write(persons, firsts, renumbered, cause)
         return bool(persons)
+
+
+def _write(
+    persons: list[int], firsts: list[tuple[int, int]], renumbered: list[Renumbering], cause: UUID | None
+) -> None:
+    """`firsts`: the first service of each course, and the course's number."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT visits_write_courses(%s::bigint[], %s::bigint[], %s::smallint[], %s::jsonb, %s)",
+            [
+                persons, [key for key, _ in firsts], [number for _, number in firsts],
+                json.dumps([[x.service, *x.before, *x.after, x.is_allowed] for x in renumbered]), cause,
+            ],
+        )  # fmt: skip
+
+
+# --- Services that go from one person to another ---
+
+
+def services_of(persons: Collection[int]) -> dict[int, list[CourseService]]:
+    """The services in force of persons at all institutions, in the agency's scope; places and sites are institutions."""
+    found: dict[int, list[CourseService]] = {person: [] for person in persons}
+    with connection.cursor() as cursor:
+        cursor.execute(_THEIR_SERVICES, [list(persons)])
+        for person_id, *service in cursor.fetchall():
+            found[person_id].append(CourseService(*service))
+    return found
+
+
+def write_courses(
+    before: Mapping[int, list[CourseService]], after: Mapping[int, list[CourseService]], *, cause: UUID
+) -> None:
+    """Keep the courses of persons anew after services went from one of them to another. Raises PolicyGap."""
+    earlier = [course for services in before.values() for course in courses_of(services)]
+    now = [course for services in after.values() for course in courses_of(services)]
+    firsts = [(course.services[0].key or 0, course.number) for course in now]
+    _write(sorted(after), firsts, renumberings(earlier, now), cause)
 
 
 # --- All persons ---
@@ -136,6 +172,12 @@ DELETE FROM visits_course WHERE person_id IN (SELECT person_id FROM course_diffe
 INSERT INTO visits_course (person_id, institution_id, kind, course_year, course_no, first_on)
   SELECT person_id, institution_id, kind, course_year, course_no, visit_on FROM course_of_service
   WHERE is_first AND person_id IN (SELECT person_id FROM course_differs)
+"""
+_THEIR_SERVICES = """
+SELECT s.person_id, s.id, s.kind, s.visit_on, v.visit_time,
+  coalesce((SELECT max(l.supply_weeks) FROM visits_medicationline l WHERE l.service_id = s.id), 0), coalesce(i.parent_id, i.id), i.id
+FROM visits_service s JOIN visits_visit v ON v.id = s.visit_id JOIN institutions_institution i ON i.id = s.institution_id
+WHERE s.person_id = ANY (%s) AND s.in_force ORDER BY s.id
 """
 _ALL_SERVICES = """
 SELECT s.person_id, s.id, s.kind, s.visit_on, v.visit_time, coalesce(l.weeks, 0), coalesce(i.parent_id, i.id), i.id

@@ -35,6 +35,12 @@ ACTIONS: dict[str, tuple[str, str]] = {
     _P.COURSE_REVIEW: (SEEN, Words("查看療程次變動")),
     _P.AUDIT_READ: (SEEN, Words("查看稽核軌跡")),
     _P.CASE_REGISTER: (WRITTEN, Words("收案")),
+    _P.CASE_CHANGE: (WRITTEN, Words("修改個案資料")),
+    _P.PERSON_CORRECT: (WRITTEN, Words("更正證號、出生日期或性別")),
+    "person.correct_refused": (WRITTEN, Words("更正證號未成")),
+    _P.PERSON_CHANGE: (WRITTEN, Words("窗口更正證號、出生日期或性別")),
+    _P.PERSON_MERGE: (WRITTEN, Words("合併戒菸者")),
+    _P.MERGE_UNDO: (WRITTEN, Words("撤銷合併")),
     _P.BASELINE_RECORD: (WRITTEN, Words("登錄收案評估")),
     _P.VISIT_RECORD: (WRITTEN, Words("登錄就醫資料")),
     _P.VISIT_CHANGE: (WRITTEN, Words("修改就醫資料")),
@@ -147,7 +153,8 @@ class TrailEntry:
 
 
 def uids_of(case: Case, *, by: Actor) -> tuple[UUID, ...]:
-    """All that belongs to a person, as far as the actor may see it: cases, intakes, visits and the person."""
+    """All that belongs to a person, and to who was merged into him, as far as the actor may see it: cases, intakes,
+    visits, merges and the person."""
     by.require(Permission.AUDIT_READ)
     with connection.cursor() as cursor:
         cursor.execute(_OF_PERSON, {"person": case.person_id})
@@ -169,8 +176,11 @@ def uids_of_month(month: date, institution_code: str = "", *, by: Actor) -> tupl
 
 # Row-level security leaves an institution its own cases, intakes and visits.
 _OF_PERSON = """
-SELECT uid FROM cases_person WHERE id = %(person)s UNION SELECT uid FROM cases_case WHERE person_id = %(person)s
-UNION SELECT uid FROM cases_baseline WHERE person_id = %(person)s UNION SELECT uid FROM visits_visit WHERE person_id = %(person)s
+WITH same AS (SELECT id, uid FROM cases_person WHERE id = %(person)s OR merged_into_id = %(person)s)
+SELECT uid FROM same UNION SELECT uid FROM cases_case WHERE person_id IN (SELECT id FROM same)
+UNION SELECT uid FROM cases_baseline WHERE person_id IN (SELECT id FROM same)
+UNION SELECT uid FROM visits_visit WHERE person_id IN (SELECT id FROM same)
+UNION SELECT uid FROM cases_merge WHERE kept_id = %(person)s OR merged_id = %(person)s
 """
 
 
@@ -269,6 +279,6 @@ FIELD_WORDS: dict[str, str] = {
     "download": Words("下載"), "kind": Words("種類"), "year": Words("年度"), "visits": Words("人次上限"), "number": Words("字號"),
     "profession": Words("職類"), "clock_offset": Words("日期"), "months": Words("月份"), "partitions": Words("稽核分割區"),
     "identity_hash": Words("證號"), "identity_token": Words("證號"), "identity_key_id": Words("證號"),
-    "identity_country": Words("核發國家"), "change_reason": Words("原因"), "kept_until": Words("保存到"),
+    "identity_country": Words("核發國家"), "identity_kind": Words("證號種類"), "person": Words("戒菸者"), "change_reason": Words("原因"), "kept_until": Words("保存到"),
     "may_medicate": Words("可提供用藥"), "may_counsel": Words("可提供衛教"), "end_reason": Words("終止原因"), "contract": Words("合約"),
 }  # fmt: skip

@@ -79,6 +79,9 @@ TABLES = {
     "cases_baseline_history": KEPT,
     "cases_case": RECORDED,
     "cases_case_history": KEPT,
+    "cases_merge": OF_THE_DESK,
+    "cases_merge_history": NOTHING,
+    "cases_mergedrecord": OF_THE_DESK,
     "cases_person": {"select": SEEN, "update": LOCKED},
     "cases_person_history": NOTHING,
     "django_content_type": READ,
@@ -126,6 +129,8 @@ THE_CLINIC = "id = (SELECT institution_id FROM institutions_institutiondetails W
 # The row of the clinic, where it is not found by its institution.
 ROWS = {
     "cases_person": "birth_on = '1973-05-06'",  # 示範乙, known to the clinic alone
+    "cases_merge": "reason = 'test'",
+    "cases_mergedrecord": "kind = 'case'",
     "institutions_staffmember": "name = '示範子'",
     "institutions_certificate": "kind = 'test'",
     "institutions_certificate_history": "kind = 'test'",
@@ -172,6 +177,12 @@ def clinic(committed: Any, owner: psycopg.Connection) -> dict[str, int]:
         [ids["clinic"], ids["supervisor"], at.case],
     )
     owner.execute((EXTENSION % "01").format(**ids))
+    owner.execute(
+        "WITH m AS (INSERT INTO cases_merge (uid, kept_id, merged_id, reason, decided_by_id)"
+        " SELECT gen_random_uuid(), min(id), max(id), 'test', %s FROM cases_person RETURNING id)"
+        " INSERT INTO cases_mergedrecord (merge_id, kind, record_id, from_case_id) SELECT id, 'case', 1, %s FROM m",
+        [ids["supervisor"], at.case],
+    )
     owner.execute(
         "INSERT INTO accounts_notice (user_id, kind, by_id) SELECT id, 'password_reset', %s FROM accounts_user"
         " WHERE username = 'recorder'", [ids["supervisor"]]
@@ -385,6 +396,8 @@ def test_functions_with_the_owners_rights_are_few_and_look_nothing_up_in_a_calle
     assert {name for (name,) in callable_} == {
         "programme_now", "programme_today", "current_scope", "scope_was_set", "current_account", "is_owner",
         "institutions_enter", "institutions_is_elsewhere", "cases_find_person", "visits_closes_at", "visits_open_months",
+        "cases_persons_found", "cases_person_facts", "cases_change_person", "visits_merge_persons",
+        "visits_recorded_since_merge", "visits_undo_merge",
         "visits_course_facts", "visits_write_courses", "visits_recording_facts", "visits_count_drafts", "visits_hand_over_drafts",
     }  # fmt: skip
     path = "ARRAY['search_path=public, pg_temp']"

@@ -28,6 +28,7 @@ from quitledger.institutions.services import record_contract, record_institution
 from quitledger.policy import TAIPEI
 from quitledger.policy.identity import make_up
 from quitledger.visits import rules
+from quitledger.visits.merge_services import merge_persons, undo_merge
 from quitledger.visits.models import Draft, Visit
 from quitledger.visits.services import record_visits
 from tests import world
@@ -94,6 +95,48 @@ def a_visit(site: Site, case: Case, day: date, **changes: object) -> Visit:
         (outcome,) = record_visits([(case, entry)], by=_at(world.CLINIC), recorded_at=[evening])
         assert outcome.visit, outcome.problems
         return outcome.visit
+
+
+def two_of_one(site: Site, long: Case) -> dict[str, str]:
+    """One number under two birth dates; two whose visits collide; a merge in force with a visit since, and one undone."""
+    there = world.PHARMACY
+    first, second = date(1985, 6, 7), date(1985, 7, 6)
+    twin = a_person(site, "示範雙一", 860, birth_on=first)
+    other = a_person(site, "示範雙二", 860, birth_on=second, chart_no="T-8601", institution_code=there)
+    a_visit(site, twin, date(2025, 3, 3), medication=None)
+    collider = a_person(site, "示範撞", 862)
+    a_visit(site, collider, world.TODAY - timedelta(days=60), medication=None)
+    a_visit(site, collider, world.TODAY - timedelta(days=57 - 3 * 5), medication=None)
+    kept, merged = a_person(site, "示範留", 863), a_person(site, "示範併", 864)
+    old, older = a_person(site, "示範舊一", 865), a_person(site, "示範舊二", 866)
+    a_visit(site, merged, date(2025, 3, 3), medication=None)
+    with the_owner(site):
+        desk = world.actor("desk_officer")
+    with scoped_site(site, desk):
+        made = merge_persons(
+            uid=uuid4(), kept=kept.person, merged=merged.person, reason="出生日期打錯，同一人", by=desk
+        )
+        undone = merge_persons(uid=uuid4(), kept=old.person, merged=older.person, reason="以為是同一人", by=desk)
+        undo_merge(merge=undone, reason="其實是兩個人", by=desk)
+    with site.database.owner() as connection:  # what is recorded now came after it
+        connection.execute("UPDATE cases_merge SET decided_at = '2025-03-04 10:00+08', undone_at = undone_at")
+    a_visit(site, kept, date(2025, 3, 20), medication=None)
+    return {
+        "twin": f"/cases/{twin.uid}", "twin_uid": str(other.uid), "collider": f"/cases/{collider.uid}",
+        "collider_uid": str(long.uid), "merge": f"/merges/{made.uid}", "undone": f"/merges/{undone.uid}",
+        "merged_case": f"/cases/{merged.uid}", "both_places": f"/cases/{world.case_uid(world.PEOPLE[0])}",
+    }  # fmt: skip
+
+
+@contextmanager
+def scoped_site(site: Site, actor: Actor) -> Iterator[None]:
+    """A committed transaction of the application role in an actor's scope."""
+    connect_django(site.database.app_url)
+    try:
+        with scoped(actor):
+            yield
+    finally:
+        connections.close_all()
 
 
 def visits_of(site: Site, case: Case) -> list[date]:

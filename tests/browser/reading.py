@@ -101,7 +101,7 @@ def latin_words(page: Page, *, data: tuple[str, ...] = ()) -> list[str]:
 # What is data of the world and stays Chinese on an English page.
 _CHINESE_DATA = re.compile(
     r"示範路 [0-9]+ 號|[^\s，；]*（示範品項[甲乙丙]）|示範[^，。；：、\s]*|瑪麗亞・安潔莉卡・羅莎琳達・示範之名很長|臺北市|臺中市|高雄市|訓練證明"
-    r"|全國網路中斷|停業|晚上睡不好，改為早上貼；下次帶家屬一起來。|家屬陪同，想先試貼片|我填的備註|打到一半|未完|逾時前填的|辦公室電腦"
+    r"|全國網路中斷|出生日期打錯，同一人|以為是同一人|其實是兩個人|停業|晚上睡不好，改為早上貼；下次帶家屬一起來。|家屬陪同，想先試貼片|我填的備註|打到一半|未完|逾時前填的|辦公室電腦"
 )
 _CHINESE = re.compile("[一-鿿：，、；（）「」。]")
 _CHINESE_TEXTS = """() => {

@@ -119,6 +119,15 @@ def changed_meanwhile(page: Page, scene: Scene) -> None:
     page.wait_for_load_state()
 
 
+def case_changed_meanwhile(page: Page, scene: Scene) -> None:
+    """A case called otherwise on a version that is no longer the newest."""
+    goto(page, f"{scene.paths['twin']}/change")
+    page.evaluate("document.querySelector('main [name=version]').value = 0")
+    fill(page, phone="0911222333")
+    page.locator("main").get_by_role("button", name="修改個案資料").click()
+    page.wait_for_load_state()
+
+
 def identity_shown(page: Page, scene: Scene) -> None:
     """The page of a person after 顯示."""
     goto(page, scene.paths["long"])
@@ -334,6 +343,32 @@ SCREENS = [
     Screen("visit_void", "without a reason", "recorder", sent("{visit}/void", "作廢就醫資料"), 422, data=(LONG_NAME,)),
     Screen("visit_restore", "not voided", "recorder", sent("{visit}/restore", "恢復就醫資料", reason="試"), 422,
            data=(LONG_NAME,)),
+    Screen("case_change", "filled", "recorder", at("{twin}/change")),
+    Screen("case_change", "refused", "recorder", sent("{twin}/change", "修改個案資料", name="", chart_no="T-0001"), 422),
+    Screen("case_change", "changed meanwhile", "recorder", case_changed_meanwhile, 409),
+    Screen("case_change", "not allowed", "desk_officer", at("{twin}/change"), 403),
+    Screen("person_correct", "open", "recorder", at("{twin}/person")),
+    Screen("person_correct", "refused", "recorder", sent("{woman}/person", "更正", birth_on="114/2/30"), 422),
+    Screen("person_correct", "for the desk", "recorder",
+           sent("{both_places}/person", "更正", birth_on="69/2/4", reason="打錯"), 422),
+    Screen("case_person_change", "open", "desk_officer", at("{twin}/person/change")),
+    Screen("case_person_change", "known", "desk_officer",
+           sent("{twin}/person/change", "更正", birth_on="74/7/6", reason="打錯"), 422),
+    Screen("case_person_change", "not allowed", "recorder", at("{twin}/person/change"), 403),
+    Screen("merge_find", "same number", "desk_officer", at("{twin}/merge")),
+    Screen("merge_find", "nobody", "desk_officer", sent("{woman}/merge", "尋找", number="X1234567")),
+    Screen("merge_find", "refused", "desk_officer", sent("{woman}/merge", "尋找"), 422),
+    Screen("person_merge", "side by side", "desk_officer", at("{twin}/merge/decide?other={twin_uid}")),
+    Screen("person_merge", "colliding", "desk_officer",
+           sent("{collider}/merge/decide?other={collider_uid}", "合併"), 422, data=(LONG_NAME,)),
+    Screen("merge_list", "some", "desk_officer", at("/merges")),
+    Screen("merge_list", "not allowed", "supervisor", at("/merges"), 403),
+    Screen("merge_show", "in force", "desk_officer", at("{merge}")),
+    Screen("merge_show", "undone", "desk_supervisor", at("{undone}")),
+    Screen("merge_undo", "with records since", "desk_officer", at("{merge}/undo")),
+    Screen("merge_undo", "refused", "desk_officer", sent("{merge}/undo", "撤銷合併"), 422),
+    Screen("case_show", "merged", "recorder", at("{merged_case}")),
+    Screen("case_show", "merged, at the desk", "desk_officer", at("{merged_case}")),
     Screen("visit_download", "refused", "recorder", at("/visits.csv?first=114/2/30"), 422),
     Screen("course_finding_list", "desk officer", "desk_officer", at("/course-findings"), data=(LONG_NAME,)),
     Screen("course_finding_list", "beyond the year", "desk_supervisor", at("/course-findings?beyond=1"), data=(LONG_NAME,)),
@@ -536,6 +571,7 @@ def build_scene(site: Site) -> Scene:
             moment=world.NOW, by=world.actor("desk_supervisor"),
         )  # fmt: skip
     scene.paths |= given.applications(site, scene.paths["old_visit"].rpartition("/")[2])
+    scene.paths |= given.two_of_one(site, long)
     desk_lists(site, scene)
     people_and_accounts(site, scene)
     given.an_account(site, NO_FACTOR)

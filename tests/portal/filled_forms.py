@@ -19,11 +19,13 @@ from quitledger.accounts.services import issue_code
 from quitledger.corrections.rules import ItemKind
 from quitledger.corrections.services import ItemEntry, write_application
 from quitledger.institutions.models import Contract
+from quitledger.policy.identity import make_up
 from quitledger.visits.rules import Counselling, Entry
 from quitledger.visits.services import keep_draft, record_visit, void_visit
 
 from .. import world
 from ..institutions.make_faulty import CONTRACTS
+from ..visits.merged import Twins, merge, registered
 from .conftest import Browser, visit_fields
 from .passkey_device import ADD, ALONE, STEP, Device, a_passkey, asked, just_signed_in
 from .test_nasty_forms import EXTEND, INTAKE, REGISTER
@@ -90,6 +92,36 @@ def to_restore(_browser: Browser) -> tuple[dict[str, Any], Fields]:
 
         void_visit(visit=Visit.objects.get(uid=uid), version=1, reason="誤登", by=by)
     return {"uid": uid}, {"version": 2, "reason": "查證後仍有"}
+
+
+def called(_browser: Browser) -> tuple[dict[str, Any], Fields]:
+    case_ = registered(870, world.CLINIC, "示範申")
+    return {"uid": case_.uid}, {"version": 1, "name": "示範申申", "chart_no": "T-870", "phone": "", "reason": ""}
+
+
+def said_to_be(serial: int) -> Callable[[Browser], tuple[dict[str, Any], Fields]]:
+    def given(_browser: Browser) -> tuple[dict[str, Any], Fields]:
+        case_ = registered(serial, world.CLINIC, "示範酉")
+        return {"uid": case_.uid}, {
+            "version": 1, "identity_kind": "national_id", "identity_number": make_up(serial + 1), "identity_country": "",
+            "birth_on": "74/6/8", "sex": "male", "reason": "證號打錯",
+        }  # fmt: skip
+
+    return given
+
+
+def two_of_one(serial: int) -> Twins:
+    return Twins(registered(serial, world.CLINIC, "示範戌"), registered(serial + 1, world.PHARMACY, "示範亥"))
+
+
+def to_merge(_browser: Browser) -> tuple[dict[str, Any], Fields]:
+    twins = two_of_one(876)
+    fields = {"uid": uuid4(), "other": twins.merged.uid, "keep": "one", "reason": "同一人"}
+    return {"uid": twins.kept.uid}, fields
+
+
+def to_undo(_browser: Browser) -> tuple[dict[str, Any], Fields]:
+    return {"uid": merge(two_of_one(878)).uid}, {"reason": "其實是兩個人"}
 
 
 def a_contract(browser: Browser) -> tuple[dict[str, Any], Fields]:
@@ -246,6 +278,12 @@ FORMS: dict[str, Filled] = {
     "case_find": Filled("recorder", simply({"q": "示範甲"}), first=200, again=200),
     "case_register": Filled("recorder", lambda _b: ({}, REGISTER | {"uid": uuid4()}), {"cases_case": 1, "cases_person": 1}),
     "case_identity": Filled("recorder", simply(uid=case("示範甲")), first=200, again=200),
+    "case_change": Filled("recorder", called, {"cases_case_history": 1}),
+    "person_correct": Filled("recorder", said_to_be(872), {"cases_person_history": 1}),
+    "case_person_change": Filled("desk_officer", said_to_be(874), {"cases_person_history": 1}),
+    "merge_find": Filled("desk_officer", lambda _b: ({"uid": case("示範甲")}, {"number": make_up(5)}), first=200, again=200),
+    "person_merge": Filled("desk_officer", to_merge, {"cases_merge": 1, "cases_mergedrecord": 1}),
+    "merge_undo": Filled("desk_supervisor", to_undo, {"cases_merge_history": 1}),
     "baseline_record": Filled(
         "recorder", lambda _b: ({"uid": case("示範丁")}, INTAKE | {"uid": uuid4()}), {"cases_baseline": 1}
     ),

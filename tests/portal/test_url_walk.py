@@ -18,6 +18,7 @@ from quitledger.portal.transactions import SESSION_INSTITUTION
 
 from .. import world
 from ..corrections.scene import on_its_way
+from ..visits.merged import Twins, merge, registered
 from .conftest import Browser, staff_uids, visit_fields, visit_page
 from .passkey_device import a_passkey, just_signed_in
 
@@ -26,6 +27,7 @@ VISIT = {"uid": world.uid("visit of the walk")}
 APPLICATION = {"uid": world.uid("application of the walk")}
 PASSKEY = {"pk": 1}
 PERSON = {"uid": world.uid(f"place of colleague {world.CLINIC}")}
+MERGE = {"uid": world.uid("merge of the walk")}
 LIST, RECORD = {"register": "contracts"}, {"register": "contracts", "pk": 1}
 RULE = {"name": "visit_spacing_days"}
 
@@ -39,6 +41,11 @@ MAY: dict[Access | Permission, set[str]] = {
     Access.SIGNED_IN: EVERYBODY,
     Permission.CASE_READ: CLINIC | STRANGER | DESK,
     Permission.CASE_REGISTER: CLINIC | STRANGER,
+    Permission.CASE_CHANGE: CLINIC | STRANGER,
+    Permission.PERSON_CORRECT: CLINIC | STRANGER,
+    Permission.PERSON_CHANGE: DESK,
+    Permission.PERSON_MERGE: DESK,
+    Permission.MERGE_UNDO: DESK,
     Permission.IDENTITY_SHOW: CLINIC | STRANGER | DESK,
     Permission.BASELINE_RECORD: CLINIC | STRANGER,
     Permission.VISIT_READ: CLINIC | STRANGER | DESK,
@@ -72,6 +79,14 @@ TABLE: dict[str, tuple[Access | Permission, dict[str, Any], set[int], set[int]]]
     "case_register": (Permission.CASE_REGISTER, {}, {200}, {200}),
     "case_show": (Permission.CASE_READ, CASE, {200}, {405}),
     "case_identity": (Permission.IDENTITY_SHOW, CASE, {302}, {200}),
+    "case_change": (Permission.CASE_CHANGE, CASE, {200}, {200}),
+    "person_correct": (Permission.PERSON_CORRECT, CASE, {200}, {200}),
+    "case_person_change": (Permission.PERSON_CHANGE, CASE, {200}, {200}),
+    "merge_find": (Permission.PERSON_MERGE, CASE, {200}, {200}),
+    "person_merge": (Permission.PERSON_MERGE, CASE, {302}, {302}),
+    "merge_list": (Permission.PERSON_MERGE, {}, {200}, {405}),
+    "merge_show": (Permission.PERSON_MERGE, MERGE, {200}, {405}),
+    "merge_undo": (Permission.MERGE_UNDO, MERGE, {200}, {200}),
     "baseline_record": (Permission.BASELINE_RECORD, CASE, {200}, {200}),
     "visit_record": (Permission.VISIT_RECORD, CASE, {200}, {422}),
     "visit_query": (Permission.VISIT_READ, {}, {200}, {302}),
@@ -154,6 +169,7 @@ ELSEWHERE = {
     VISIT["uid"]: world.uid("visit of the walk elsewhere"),
     APPLICATION["uid"]: world.uid("application of the walk elsewhere"),
     PERSON["uid"]: world.uid(f"place of stranger {world.PHARMACY}"),
+    MERGE["uid"]: MERGE["uid"],  # of no institution: the desk's
 }
 NOBODY = {"account_login": [{200}, {422}], "account_logout": [{302}, {302}]}  # what differs for nobody signed in
 
@@ -177,7 +193,8 @@ def answers(browser: Browser, name: str, arguments: dict[str, Any]) -> list[tupl
 
 @pytest.fixture
 def visit(browse: Any) -> None:
-    """The visits of the walk, and the applications, at the clinic and at the pharmacy."""
+    """The visits of the walk, the applications, at the clinic and at the pharmacy, and a merge of two whom nobody else asks for."""
+    merge(Twins(registered(880, world.CLINIC, "示範申"), registered(881, world.CLINIC, "示範酉")), uid=MERGE["uid"])
     assert browse("recorder").send(visit_page(), visit_fields(VISIT["uid"])).status_code == 302
     theirs = visit_fields(ELSEWHERE[VISIT["uid"]], staff=("示範卯", "示範卯"))
     assert browse("stranger").send(visit_page("示範戊", world.PHARMACY), theirs).status_code == 302

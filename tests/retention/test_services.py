@@ -68,6 +68,21 @@ def test_who_is_known_under_two_birth_dates_is_kept_as_long_as_either(kept, owne
     assert kept.plan().run.people == 4
 
 
+def test_who_was_merged_is_kept_as_long_as_who_was_kept_in_his_place_and_the_other_way_round(kept, owner):
+    """示範乙 is the minor by another number; so is 示範丁, who was merged into 示範戊 long ago."""
+    minor, second, fourth, fifth = (
+        one(owner, "SELECT id FROM cases_person WHERE birth_on = %s", [day])
+        for day in (date(2008, 4, 2), date(1973, 5, 6), date(1990, 7, 8), date(1965, 9, 10))
+    )
+    into = "UPDATE cases_person SET merged_into_id = %s WHERE id = %s"
+    owner.execute(into, [minor, second])
+    owner.execute(into, [fifth, fourth])
+    plan = kept.plan()
+    assert plan.run.people == 4, "neither the minor nor who is the same"
+    assert plan.institutions == {1: 1, 2: 3}
+    assert kept.plan(today=date(2033, 4, 3)).run.people == 6
+
+
 @pytest.mark.parametrize("username", ["recorder", "desk_officer", "analyst"])
 def test_a_role_without_the_permission_neither_plans_nor_runs(emptied, username):
     with pytest.raises(PermissionDenied):

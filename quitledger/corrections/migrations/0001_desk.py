@@ -16,7 +16,7 @@ class Migration(migrations.Migration):
     dependencies = [
         ('cases', '0004_emptied'),
         ('institutions', '0005_lists'),
-        ('visits', '0010_permits'),
+        ('visits', '0011_merge'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

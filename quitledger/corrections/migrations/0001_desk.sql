@@ -200,4 +200,18 @@ END $$;
 CREATE TRIGGER under_application BEFORE INSERT ON visits_permit
   FOR EACH ROW WHEN (NOT is_owner()) EXECUTE FUNCTION corrections_check_permit();
 
+-- An application is about a person as he stands: whoever has one that is not decided is neither merged nor taken apart.
+CREATE FUNCTION corrections_keep_person() RETURNS trigger LANGUAGE plpgsql
+  SECURITY DEFINER SET search_path = public, pg_temp AS $$
+BEGIN
+  IF EXISTS (SELECT FROM corrections_application WHERE person_id IN (NEW.kept_id, NEW.merged_id)
+               AND state NOT IN ('approved', 'in_part', 'rejected', 'withdrawn')) THEN
+    RAISE EXCEPTION 'an application about this person is not decided' USING ERRCODE = 'check_violation',
+      CONSTRAINT = 'corrections_application_open';
+  END IF;
+  RETURN NEW;
+END $$;
+CREATE TRIGGER no_application_open BEFORE INSERT OR UPDATE OF undone_at ON cases_merge
+  FOR EACH ROW EXECUTE FUNCTION corrections_keep_person();
+
 SELECT audit_follow('corrections_application'), audit_follow('corrections_item'), audit_follow('corrections_steptaken');
