@@ -107,11 +107,6 @@ def test_a_visit_never_recorded_is_applied_for_signed_decided_and_there(site: Si
     application = recorder.url
     when_it_is_signed(supervisor, application, clicks)
     assert clicks.number <= MOST_CLICKS_TO_APPLY
-    recorder.screenshot(path="/tmp/shot-app.png", full_page=True)
-    desk.goto(application)
-    Clicks(desk).button("由我審核")
-    desk.screenshot(path="/tmp/shot-desk.png", full_page=True)
-    Clicks(desk).button("放回待審")
     decided = when_it_is_approved(desk, application)
     assert decided.number <= MOST_CLICKS_TO_DECIDE
     then_the_visits_are(recorder, person, "114/02/15")

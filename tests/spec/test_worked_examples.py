@@ -13,7 +13,9 @@ from uuid import UUID
 import pytest
 import yaml
 
+from quitledger.accounts.permissions import Role
 from quitledger.cases.rules import FTND_ITEMS, FtndAnswers, check_baseline, ftnd_score
+from quitledger.corrections.rules import ITEM_KINDS, check_needed, check_signature, check_true_day, is_late
 from quitledger.policy import (
     TAIPEI,
     format_closing,
@@ -46,6 +48,8 @@ from quitledger.visits.rules import (
     StaffPeriod,
     check_visit,
     eligibility,
+    month_closes_at,
+    month_of,
     recording_window,
     timeliness,
 )
@@ -220,6 +224,30 @@ def keeping_example(given):
     return answer
 
 
+def correction_example(given):
+    kind = {item.label: kind for kind, item in ITEM_KINDS.items()}[given.pop("項目")]
+    visit_on, moment = parse_date(given.pop("就醫日期")), parse_moment(given.pop("今天"))
+    recorded_on = parse_date(given.pop("登錄在")) if "登錄在" in given else None
+    recorded_at = parse_moment(given.pop("登錄時間")) if "登錄時間" in given else None
+    months = {month_of(day) for day in (visit_on, recorded_on or visit_on)}
+    closing = [(month, month_closes_at(month)) for month in sorted(months)]
+    problems = check_true_day(kind, visit_on, recorded_on) + check_needed(closing, moment)
+    answer = {
+        "能否申請": yes(not problems, "可以"),
+        "訊息": messages(problems),
+        "永久標示為補登": "是" if is_late(kind, recorded_at, month_closes_at(visit_on)) else "否",
+    }
+    if "簽核" in given:
+        roles = {"登錄人員": Role.RECORDER, "業務主管": Role.SUPERVISOR}
+        writer, signer = roles[given.pop("填寫")], given.pop("簽核")
+        refused = check_signature(
+            signer=1 if signer == "同一人" else 2, writer=1, roles=[writer, roles.get(signer, writer)],
+            accounts=int(given.pop("機構帳號")), submitted=True,
+        )  # fmt: skip
+        answer |= {"能否送出": yes(not refused, "可以"), "簽核訊息": messages(refused)}
+    return answer
+
+
 ADAPTERS = {
     "期限": window_example,
     "間隔": spacing_example,
@@ -228,6 +256,7 @@ ADAPTERS = {
     "證號": identity_example,
     "尼古丁成癮度": ftnd_example,
     "保存期限": keeping_example,
+    "更正申請": correction_example,
 }
 
 
