@@ -40,6 +40,11 @@ ACTIONS: dict[str, tuple[str, str]] = {
     _P.VISIT_CHANGE: (WRITTEN, Words("修改就醫資料")),
     _P.VISIT_VOID: (WRITTEN, Words("作廢就醫資料")),
     _P.VISIT_RESTORE: (WRITTEN, Words("恢復就醫資料")),
+    "evidence.attach": (WRITTEN, Words("附上證明文件")),
+    "evidence.remove": (WRITTEN, Words("移除證明文件")),
+    "evidence.read": (SEEN, Words("開啟證明文件")),
+    "case.sheet": (SEEN, Words("列印個案紀錄表")),
+    "correction.form": (SEEN, Words("列印更正申請單")),
     "draft.keep": (WRITTEN, Words("保存草稿")),
     "draft.discard": (WRITTEN, Words("捨棄草稿")),
     "draft.hand_over": (WRITTEN, Words("移交草稿")),
@@ -256,4 +261,5 @@ FIELD_WORDS: dict[str, str] = {
     "identity_hash": Words("證號"), "identity_token": Words("證號"), "identity_key_id": Words("證號"),
     "identity_country": Words("核發國家"), "change_reason": Words("原因"), "kept_until": Words("保存到"),
     "may_medicate": Words("可提供用藥"), "may_counsel": Words("可提供衛教"), "end_reason": Words("終止原因"), "contract": Words("合約"),
+    "file": Words("檔案"),
 }  # fmt: skip
