@@ -10,11 +10,10 @@ DECLARE
 BEGIN
   SELECT * INTO a FROM corrections_application
     WHERE id = NEW.application_id AND institution_id = NEW.institution_id FOR UPDATE;
-  IF a.id IS NULL OR NOT CASE
-      WHEN current_scope() = 0 THEN
-        a.state = 'new' AND a.on_paper AND a.written_by_id = current_account()
-        OR a.state = 'in_review' AND a.claimed_by_id = current_account()
-      ELSE current_scope() = a.institution_id AND a.state IN ('draft', 'waiting') END THEN
+  IF a.id IS NULL
+     OR current_scope() = 0 AND NOT (a.state = 'new' AND a.on_paper AND a.written_by_id = current_account()
+       OR a.state = 'in_review' AND a.claimed_by_id IS NOT DISTINCT FROM current_account())
+     OR current_scope() <> 0 AND (current_scope() <> a.institution_id OR a.state NOT IN ('draft', 'waiting')) THEN
     RAISE EXCEPTION 'nothing can be attached to this application now' USING ERRCODE = 'check_violation',
       CONSTRAINT = 'corrections_evidence_now';
   END IF;
