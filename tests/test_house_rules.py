@@ -189,11 +189,11 @@ def test_rows_are_written_by_services_alone(path):
 
 def test_a_row_is_not_deleted_by_any_service():
     """A visit is voided, staff leave by an end date: what was recorded stays. A draft is no record, nor is a means to
-    sign in."""
+    sign in; of evidence taken out of a draft the row stays, its file goes."""
     deleting = {
         function.name for path in SERVICES for function in functions_of(path) if "delete" in called(function)
     }  # fmt: skip
-    assert deleting == {"discard_draft", "end_sessions", "reset_second_factor"}
+    assert deleting == {"discard_draft", "end_sessions", "reset_second_factor", "remove_evidence"}
 
 
 # --- Few statements --------------------------------------------------------------------------------------------------

@@ -30,7 +30,7 @@ def before_and_after(item: Item, *, by: Actor) -> tuple[Said, Said]:
 
 def changed_fields(before: Said, after: Said) -> list[tuple[str, str, str, str]]:
     """The fields that differ: name, label, before, after. 懷孕 is told of where it is yes on either side."""
-    found = []
+    found: list[tuple[str, str, str, str]] = []
     for name, label in FIELDS.items():
         old, new = before.get(name, ""), after.get(name, "")
         if old != new and not (name == "pregnant" and {old, new} <= {"", "否"}):

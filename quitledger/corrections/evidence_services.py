@@ -22,7 +22,13 @@ from .rules import State
 
 
 def attach_evidence(
-    *, application: Application, content: bytes, origin: Origin = Origin.SENT, today: date, by: Actor
+    *,
+    application: Application,
+    content: bytes,
+    origin: Origin = Origin.SENT,
+    uid: UUID | None = None,
+    today: date,
+    by: Actor,
 ) -> Evidence:
     """Attach a file to an application. The same file twice is one.
 
@@ -30,6 +36,8 @@ def attach_evidence(
     and Refused where it is not taken or nothing can be attached now. Field: file.
     """
     by.require(Permission.CORRECTION_APPLY if by.institution_id else Permission.CORRECTION_REGISTER)
+    if by.account_id is None:
+        raise PermissionDenied("an account")
     problems = rules.check_size(len(content), today)
     if problems:
         raise Refused(problems)
@@ -54,7 +62,7 @@ def attach_evidence(
         if problems:
             raise Refused(problems)
         evidence = Evidence.objects.create(
-            uid=uuid4(), application=found, institution_id=found.institution_id,
+            uid=uid or uuid4(), application=found, institution_id=found.institution_id,
             number=1,  # the database counts
             origin=origin, kind=EvidenceKind(what.kind), size=len(kept), pages=what.pages, width=what.width,
             height=what.height, sha256=sha256, uploaded_by_id=by.account_id,
@@ -71,6 +79,8 @@ def attach_evidence(
 def remove_evidence(*, evidence: Evidence, by: Actor) -> None:
     """Take a file out of a draft: it is gone, that it was there stays. Twice is once. Raises PermissionDenied, Refused."""
     by.require(Permission.CORRECTION_APPLY)
+    if by.institution_id != evidence.institution_id:
+        raise PermissionDenied("evidence of another institution")
     with transaction.atomic():
         application = _locked(evidence.application, by)
         found = Evidence.objects.get(pk=evidence.pk)

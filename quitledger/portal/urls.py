@@ -75,7 +75,9 @@ urlpatterns = [
     path("corrections/<uuid:uid>/evidence", evidence.correction_attach, name="correction_attach"),
     path("corrections/<uuid:uid>/evidence/sheet", paper.correction_attach_sheet, name="correction_attach_sheet"),
     path("corrections/<uuid:uid>/evidence/<uuid:evidence>", evidence.correction_evidence, name="correction_evidence"),
-    path("corrections/<uuid:uid>/evidence/<uuid:evidence>/remove", evidence.correction_detach, name="correction_detach"),
+    path(
+        "corrections/<uuid:uid>/evidence/<uuid:evidence>/remove", evidence.correction_detach, name="correction_detach"
+    ),
     path("people", people.person_list, name="person_list"),
     path("people/new", people.person_invite, name="person_invite"),
     path("people/<uuid:uid>", people.person_show, name="person_show"),

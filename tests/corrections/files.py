@@ -141,7 +141,9 @@ def restricted() -> bytes:
     return encrypted("")
 
 
-def a_picture(kind: str = "jpeg", size: tuple[int, int] = (40, 30), colour: Any = (200, 30, 30), **options: Any) -> bytes:
+def a_picture(
+    kind: str = "jpeg", size: tuple[int, int] = (40, 30), colour: Any = (200, 30, 30), **options: Any
+) -> bytes:
     file = BytesIO()
     Image.new("RGB", size, colour).save(file, format=kind, **options)
     return file.getvalue()

@@ -229,6 +229,7 @@ def test_the_file_of_one_piece_of_evidence_is_none_of_another(committed, owner):
 
 # --- By SQL alone ----------------------------------------------------------------------------------------------------
 
+
 @pytest.fixture
 def scene(committed: Any, owner: Any) -> dict[str, Any]:
     """A draft and a sent application of the clinic, each with evidence, and who is who."""
@@ -351,3 +352,82 @@ def test_keys_know_bytes():
     with pytest.raises(Tampered):
         keys().decrypt_bytes(token, key_id, about=b"b")
 
+
+# --- Another key, and the end of the keeping time --------------------------------------------------------------------
+
+
+def test_another_key_comes_to_files_too(committed, owner, tmp_path, monkeypatch):
+    import os
+    import shutil
+
+    from quitledger.accounts.keys import add_key, make_current
+    from quitledger.corrections.evidence_services import renew_evidence
+    from quitledger.ops.keys_export import needed_key_ids
+
+    path = tmp_path / "keys.json"
+    shutil.copy(os.environ["QUITLEDGER_KEYS_FILE"], path)
+    path.chmod(0o600)
+    monkeypatch.setenv("QUITLEDGER_KEYS_FILE", str(path))
+    application = draft()
+    pieces = [attached(application), attached(application, files.a_photograph())]
+    kept = [opened(one_, "recorder") for one_ in pieces]
+    make_current(path, add_key(path))
+    with committed.as_owner(), step_of_the_system():
+        assert needed_key_ids() >= {"k1"}
+        with pytest.raises(PermissionDenied):
+            renew_evidence(after=0, limit=9, by=world.actor("desk_supervisor"))
+        after, renewed = renew_evidence(after=0, limit=1, by=world.SYSTEM)
+        assert (after, renewed) == (pieces[0].pk, 1)
+        after, renewed = renew_evidence(after=after, limit=9, by=world.SYSTEM)
+        assert (after, renewed) == (pieces[1].pk, 1)
+        assert renew_evidence(after=after, limit=9, by=world.SYSTEM) == (after, 0)
+    assert one(owner, "SELECT array_agg(DISTINCT key_id) FROM corrections_evidencefile") == ["k2"]
+    assert [opened(one_, "recorder") for one_ in pieces] == kept
+
+
+def step_of_the_system() -> Any:
+    from quitledger.accounts.scope import scoped
+
+    return scoped(world.SYSTEM)
+
+
+def test_when_the_keeping_time_has_ended_the_file_goes_and_the_digest_with_it(committed, owner, tmp_path):
+    """What emptying does to the tables, in the order in which it does it."""
+    from quitledger.audit.keeping import kept_tables
+    from quitledger.audit.rewriting import rewriting
+    from quitledger.retention.services import _empty
+
+    from ..audit.conftest import Ledger
+
+    application = draft()
+    evidence = attached(application)
+    ledger = Ledger(committed, tmp_path)
+    ledger.checkpoint()
+    run = type("Run", (), {"pk": 1})()
+    tables = [table for table in kept_tables() if table.name.startswith("corrections_evidence")]
+    assert [table.name for table in tables] == ["corrections_evidence", "corrections_evidencefile"]
+    with committed.as_owner(), step_of_the_system(), rewriting(ledger.signer, run=1, kind="retention"):
+        for table in tables:
+            _empty(table, run, [application.person_id])
+    assert one(owner, "SELECT count(*) FROM corrections_evidencefile") == 0
+    assert one(owner, "SELECT count(sha256) FROM corrections_evidence") == 0
+    assert one(owner, "SELECT count(sha256) FROM corrections_evidence_history") == 0
+    assert one(owner, "SELECT count(*) FROM corrections_evidence") == 1, "that there was one stays"
+    with step("recorder") as by:
+        assert codes(lambda: open_evidence(evidence=Evidence.objects.get(uid=evidence.uid), by=by)) == ["evidence-gone"]
+
+
+def test_nothing_is_attached_for_a_person_who_was_emptied(committed, owner):
+    application = draft()
+    owner.execute(
+        "UPDATE cases_person SET emptied_run = 1, identity_hash = NULL, identity_token = NULL, identity_key_id = '',"
+        " identity_country = '', birth_on = date_trunc('year', birth_on)::date WHERE id = %s", [application.person_id]
+    )  # fmt: skip
+    assert codes(lambda: attached(application)) == ["person-emptied"]
+    with acting(committed, application.institution_id, world.actor("recorder").account_id) as connection_:
+        with pytest.raises(errors.CheckViolation, match="keeping time"):
+            connection_.execute(
+                INSERT,
+                {"application": application.pk, "institution": application.institution_id, "sha": b"x", "by": 1},
+            )
+        connection_.rollback()

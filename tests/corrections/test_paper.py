@@ -96,9 +96,9 @@ def test_characters_of_rare_names_are_printed_or_stand_as_their_number():
 
 @pytest.mark.parametrize("text", ['"#eval("1")"', "#import", "$x$", "*a* _b_ `c`", "\\", "<tag>@ref", "{{ x }}"])
 def test_what_somebody_typed_is_text_and_no_word_of_the_sheet(text):
-    assert text.replace(" ", "") in read(
-        pdf("case_sheet", EMPTY | {"person": [("備註", text)]}, day=world.TODAY)
-    )[1].replace(" ", "")
+    assert text.replace(" ", "") in read(pdf("case_sheet", EMPTY | {"person": [("備註", text)]}, day=world.TODAY))[
+        1
+    ].replace(" ", "")
 
 
 def test_the_form_says_old_and_new_and_ticks_what_changes(committed):

@@ -63,9 +63,7 @@ def test_a_browser_takes_a_pdf_away_and_shows_a_picture_without_any_power(draft,
     browser = browse("recorder")
     send(browser, draft, files.a_pdf())
     send(browser, draft, files.a_photograph(), "IMG_0001.HEIC")
-    pdf, picture = [
-        browser.get(page_of(draft, "correction_evidence", evidence=evidence.uid)) for evidence in pieces()
-    ]
+    pdf, picture = [browser.get(page_of(draft, "correction_evidence", evidence=evidence.uid)) for evidence in pieces()]
     assert pdf["Content-Type"] == "application/pdf"
     assert pdf["Content-Disposition"] == 'attachment; filename="evidence-1.pdf"'
     assert picture["Content-Type"] == "image/jpeg"
@@ -107,7 +105,8 @@ def test_no_file_and_an_empty_one(draft, browse):
 
 
 @pytest.mark.parametrize(
-    "name", [DOTS, "..", "/", "C:\\temp\\a.exe", "a.pdf.exe", "\u202efdp.exe", "x" * 300, "a\r\nX-Evil: 1.pdf", "<script>.pdf"]
+    "name",
+    [DOTS, "..", "/", "C:\\temp\\a.exe", "a.pdf.exe", "\u202efdp.exe", "x" * 300, "a\r\nX-Evil: 1.pdf", "<script>.pdf"],
 )
 def test_the_name_of_a_file_means_nothing(draft, browse, name):
     body = (
@@ -143,7 +142,7 @@ def test_a_request_of_a_hundred_megabytes_is_refused_before_it_is_read(draft, br
     assert "一份檔案最大 10 MB" in answer.text
     assert f'href="{page_of(draft)}"' in answer.text
     assert MOST_REQUEST_BYTES > 10 * MEGABYTE
-    elsewhere = browse("recorder").generic("POST", "/cases/find", b"", **{"CONTENT_LENGTH": str(6_000_000)})
+    elsewhere = browse("recorder").generic("POST", "/cases/find", b"", CONTENT_LENGTH=str(6_000_000))
     assert elsewhere.status_code == 400, "no other page takes so much"
 
 

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from datetime import date
 from typing import Any
 from uuid import uuid4
 
@@ -12,16 +13,23 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from quitledger.accounts.models import User
 from quitledger.accounts.permissions import Permission
 from quitledger.accounts.scope import scoped
+from quitledger.corrections.evidence_services import attach_evidence
+from quitledger.corrections.rules import ItemKind
+from quitledger.corrections.services import ItemEntry, write_application
 from quitledger.policy.identity import make_up
 from quitledger.portal.permissions import Access
 from quitledger.portal.transactions import SESSION_INSTITUTION
+from quitledger.visits.rules import Counselling, Entry
 
 from .. import world
+from ..corrections.files import a_pdf
 from .conftest import Browser, staff_uids, visit_fields, visit_page
 from .passkey_device import a_passkey, just_signed_in
 
 CASE = {"uid": world.uid(f"case 示範甲 {world.CLINIC}")}
 VISIT = {"uid": world.uid("visit of the walk")}
+APPLICATION = {"uid": world.uid("application of the walk")}
+EVIDENCE = {**APPLICATION, "evidence": world.uid("evidence of the walk")}
 PASSKEY = {"pk": 1}
 PERSON = {"uid": world.uid(f"place of colleague {world.CLINIC}")}
 LIST, RECORD = {"register": "contracts"}, {"register": "contracts", "pk": 1}
@@ -45,6 +53,8 @@ MAY: dict[Access | Permission, set[str]] = {
     Permission.VISIT_VOID: CLINIC | STRANGER,
     Permission.VISIT_RESTORE: CLINIC | STRANGER,
     Permission.VISIT_DOWNLOAD: CLINIC | STRANGER | DESK,
+    Permission.CORRECTION_READ: CLINIC | STRANGER | DESK,
+    Permission.CORRECTION_APPLY: CLINIC | STRANGER,
     Permission.WINDOW_EXTEND: {"desk_supervisor"},
     Permission.COURSE_REVIEW: DESK,
     Permission.REGISTER_READ: DESK,
@@ -75,6 +85,14 @@ TABLE: dict[str, tuple[Access | Permission, dict[str, Any], set[int], set[int]]]
     "visit_void": (Permission.VISIT_VOID, VISIT, {200}, {200, 422}),
     "visit_restore": (Permission.VISIT_RESTORE, VISIT, {200}, {200, 422}),
     "visit_download": (Permission.VISIT_DOWNLOAD, {"file_format": "json"}, {200}, {405}),
+    "case_sheet": (Permission.CASE_READ, CASE, {200}, {200}),
+    "correction_show": (Permission.CORRECTION_READ, APPLICATION, {200}, {405}),
+    "correction_form": (Permission.CORRECTION_READ, APPLICATION, {200}, {200}),
+    "correction_attach": (Permission.CORRECTION_READ, APPLICATION, {200}, {422}),
+    # the desk registers and decides, and attaches only then
+    "correction_attach_sheet": (Permission.CORRECTION_READ, APPLICATION, {405}, {302, 422}),
+    "correction_evidence": (Permission.CORRECTION_READ, EVIDENCE, {200}, {405}),
+    "correction_detach": (Permission.CORRECTION_APPLY, EVIDENCE, {405}, {302}),
     "register_index": (Permission.REGISTER_READ, {}, {200}, {405}),
     "register_list": (Permission.REGISTER_READ, LIST, {200}, {405}),
     "register_download": (Permission.REGISTER_READ, {**LIST, "file_format": "csv"}, {200}, {405}),
@@ -131,12 +149,21 @@ TABLE: dict[str, tuple[Access | Permission, dict[str, Any], set[int], set[int]]]
     "mfa_remove_webauthn": (Access.SIGNED_IN, PASSKEY, {302}, {302}),
 }
 # What an argument of an address names: a thing of an institution, of one account, of the desk, or of nobody.
-WHOSE = {"uid": "institution", "pk": "account", "register": "desk", "name": "nobody", "file_format": "nobody"}
+WHOSE = {
+    "uid": "institution",
+    "evidence": "institution",
+    "pk": "account",
+    "register": "desk",
+    "name": "nobody",
+    "file_format": "nobody",
+}
 # The things of the table at the clinic, and their like at the pharmacy.
 ELSEWHERE = {
     CASE["uid"]: world.uid(f"case 示範甲 {world.PHARMACY}"),
     VISIT["uid"]: world.uid("visit of the walk elsewhere"),
     PERSON["uid"]: world.uid(f"place of stranger {world.PHARMACY}"),
+    APPLICATION["uid"]: world.uid("application of the walk elsewhere"),
+    EVIDENCE["evidence"]: world.uid("evidence of the walk elsewhere"),
 }
 NOBODY = {"account_login": [{200}, {422}], "account_logout": [{302}, {302}]}  # what differs for nobody signed in
 
@@ -164,6 +191,23 @@ def visit(browse: Any) -> None:
     assert browse("recorder").send(visit_page(), visit_fields(VISIT["uid"])).status_code == 302
     theirs = visit_fields(ELSEWHERE[VISIT["uid"]], staff=("示範卯", "示範卯"))
     assert browse("stranger").send(visit_page("示範戊", world.PHARMACY), theirs).status_code == 302
+    an_application("recorder", "示範甲", world.CLINIC, "示範子", "of the walk")
+    an_application("stranger", "示範戊", world.PHARMACY, "示範卯", "of the walk elsewhere")
+
+
+def an_application(username: str, name: str, code: str, staff: str, which: str) -> None:
+    """A draft with a piece of evidence."""
+    by = world.actor(username)
+    with scoped(by):
+        uid = world.uid(f"application {which}")
+        entry = Entry(uid, date(2025, 2, 15), counselling=Counselling(world.staff(staff).uid))
+        application = write_application(
+            uid=uid, case=world.case(name, code), reason="漏未登錄", discovered_on=world.TODAY,
+            items=[ItemEntry(uid, ItemKind.LATE_ENTRY, entry=entry)], by=by,
+        )  # fmt: skip
+        attach_evidence(
+            uid=world.uid(f"evidence {which}"), application=application, content=a_pdf(), today=world.TODAY, by=by
+        )
 
 
 def test_every_address_stands_in_the_table_with_what_its_view_says_it_needs() -> None:
@@ -191,7 +235,8 @@ def test_nobody_signed_in_is_led_to_the_sign_in_or_told_that_nothing_was_kept(vi
 def test_of_every_argument_of_an_address_is_said_whose_it_is() -> None:
     arguments = {argument for pattern in patterns() for argument in pattern.pattern.converters}
     assert arguments == set(WHOSE)
-    assert {arguments["uid"] for _needs, arguments, *_ in TABLE.values() if "uid" in arguments} == set(ELSEWHERE)
+    ours = [arguments for _needs, arguments, *_ in TABLE.values() if "uid" in arguments]
+    assert {uid for arguments in ours for uid in arguments.values()} == set(ELSEWHERE)
 
 
 @pytest.mark.parametrize("whose", [world.CLINIC, world.PHARMACY], ids=["clinic", "pharmacy"])
@@ -205,7 +250,7 @@ def test_whoever_is_signed_in_sees_what_the_table_says_and_nothing_of_others(
     for name, (needs, ours, *allowed) in TABLE.items():
         if whose == world.PHARMACY and "uid" not in ours:
             continue  # of no institution: asked once
-        arguments = {"uid": ELSEWHERE[ours["uid"]]} if whose == world.PHARMACY else ours
+        arguments = {key: ELSEWHERE[uid] for key, uid in ours.items()} if whose == world.PHARMACY else ours
         for (method, answer), fine in zip(answers(browser, name, arguments), allowed, strict=True):
             if role not in MAY[needs]:
                 expected = {403}
