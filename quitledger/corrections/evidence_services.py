@@ -63,7 +63,7 @@ def attach_evidence(
             raise Refused(problems)
         evidence = Evidence.objects.create(
             uid=uid or uuid4(), application=found, institution_id=found.institution_id,
-            number=1,  # the database counts
+            number=found.evidence.count() + 1,  # no row goes
             origin=origin, kind=EvidenceKind(what.kind), size=len(kept), pages=what.pages, width=what.width,
             height=what.height, sha256=sha256, uploaded_by_id=by.account_id,
         )  # fmt: skip

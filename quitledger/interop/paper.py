@@ -21,6 +21,7 @@ from quitledger.policy import TAIPEI
 SHEETS = Path(__file__).parent / "paper"
 _STANDARDS: list[Any] = ["a-2a", "ua-1"]
 _MISSING = re.compile(r"the (?:text|character) `\"?(.+?)\"?`")
+_ESCAPED = re.compile(r"\\u\{([0-9a-f]+)\}")  # how typst names what cannot be seen
 _MOST_MISSING = 50  # characters of one sheet without a font: then something else is wrong
 _one_at_a_time = Lock()  # a compiler keeps what it set last
 
@@ -54,9 +55,10 @@ def _compiler() -> typst.Compiler:
 
 def _without(text: str, error: typst.TypstError) -> str:
     """The data without the characters that no font has. Raises the error where it is about something else."""
-    found = _MISSING.search(str(error))
+    found = _MISSING.search(str(error)) if "could not be displayed" in str(error) else None
+    signs = _ESCAPED.sub(lambda code: chr(int(code[1], 16)), found[1]) if found else ""
     left = text
-    for sign in found[1] if found and "could not be displayed" in str(error) else "":
+    for sign in signs:
         left = left.replace(sign, f"〓(U+{ord(sign):X})")
     if left == text:
         raise error

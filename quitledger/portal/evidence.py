@@ -75,7 +75,7 @@ def evidence_of(request: Request, application: Application, form: EvidenceForm |
 @require_safe
 def correction_show(request: Request, uid: UUID) -> HttpResponse:
     """The application as far as its evidence goes; its whole page takes this one's place."""
-    return _page(request, application_or_404(request, uid))
+    return _page(request, application_or_404(request, uid), whole=True)
 
 
 @takes_files(MOST_REQUEST_BYTES)
@@ -152,9 +152,17 @@ def refused_page(request: Request, application: Application, refused: Refused) -
 
 
 def _page(
-    request: Request, application: Application, form: EvidenceForm | None = None, status: int = 200
+    request: Request,
+    application: Application,
+    form: EvidenceForm | None = None,
+    status: int = 200,
+    *,
+    whole: bool = False,
 ) -> HttpResponse:
-    context = evidence_of(request, application, form) | {"refused_form": form if status != 200 else None}
+    context = evidence_of(request, application, form) | {
+        "refused_form": form if status != 200 else None,
+        "whole": whole,
+    }
     return render(request, "corrections/attach.html", context, status=status)
 
 

@@ -1,5 +1,6 @@
 """What a browser is told beside Django's own headers: which of its powers no page here needs, and to keep no page."""
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -21,6 +22,9 @@ PERMISSIONS_POLICY = ", ".join([*(f"{name}=(self)" for name in _ALLOWED), *(f"{n
 
 
 MOST_BYTES = 5_000_000  # of a request; the longest of most brings a list as a file (registers.MOST_BYTES)
+
+_LONGEST_SENDING = 10.0  # seconds that one who sends too much is listened to
+_PIECE = 65_536  # bytes
 
 View = Callable[..., HttpResponse]
 
@@ -65,8 +69,16 @@ class LengthMiddleware:
             if most is None:
                 raise RequestDataTooBig("longer than any request of ours")
             if int(length) > most:
+                _let_finish(request)
                 return refusals.too_large(request, most)
         return self.get_response(request)
+
+
+def _let_finish(request: HttpRequest) -> None:
+    """Hear a browser out, keeping nothing: one that is cut off while it sends shows no answer, but a broken connection."""
+    until = time.monotonic() + _LONGEST_SENDING
+    while time.monotonic() < until and request.read(_PIECE):
+        pass
 
 
 def _most_bytes(request: HttpRequest) -> int | None:

@@ -12,6 +12,8 @@ from django.urls import URLPattern, URLResolver, get_resolver
 from playwright.sync_api import Page
 
 from quitledger.accounts.sessions import SessionStore
+from quitledger.corrections.evidence_services import attach_evidence
+from quitledger.corrections.models import Application
 from quitledger.policy import TAIPEI
 from quitledger.policy.identity import make_up
 from quitledger.portal import refusals
@@ -20,6 +22,8 @@ from quitledger.portal.register_lists import REGISTERS
 from quitledger.visits.rules import Counselling, Line, Medication
 from quitledger.visits.services import extend_window
 from tests import world
+from tests.corrections import files
+from tests.corrections.scene import late, written
 
 from . import given
 from .served import Site
@@ -266,6 +270,19 @@ BROKEN = {
     "note": "家屬陪同，想先試貼片",
 }  # fmt: skip
 
+FILE_KINDS = ("PDF", "JPEG", "PNG", "HEIC", "Word", "MB", "KB", "dpi")
+
+
+def no_document(page: Page, scene: Scene) -> None:
+    """A file that is none of those taken."""
+    goto(page, f"{scene.paths['application']}/evidence")
+    page.locator("input[type=file]").set_input_files(
+        files=[{"name": "a.pdf", "mimeType": "application/pdf", "buffer": b"MZ"}]
+    )
+    page.get_by_role("button", name="附上檔案").click()
+    page.wait_for_load_state()
+
+
 SCREENS = [
     Screen("home", "recorder", "recorder", at("/")),
     Screen("home", "supervisor", "supervisor", at("/")),
@@ -440,6 +457,10 @@ SCREENS = [
     Screen("mfa_add_webauthn", "empty", NO_FACTOR, at("/accounts/security/passkeys/add")),
     Screen("mfa_edit_webauthn", "filled", APP_AND_KEY, at("{passkey}/rename")),
     Screen("mfa_remove_webauthn", "asked", APP_AND_KEY, at("{passkey}/remove")),
+    Screen("correction_show", "with evidence", "recorder", at("{application}"), data=FILE_KINDS),
+    Screen("correction_show", "desk", "desk_officer", at("{application}"), data=FILE_KINDS),
+    Screen("correction_attach", "with evidence", "recorder", at("{application}/evidence"), data=FILE_KINDS),
+    Screen("correction_attach", "refused", "recorder", no_document, 422, data=FILE_KINDS),
     Screen("404", "signed out", NOBODY, at("/nothing/here"), 404),
     Screen("404", "signed in", "recorder", at("/nothing/here"), 404),
     Screen("400", "too many fields", "recorder", too_many_fields, 400),
@@ -456,6 +477,8 @@ SCREENS = [
 ]  # fmt: skip
 
 NO_SCREEN = {
+    "case_sheet", "correction_form", "correction_evidence",  # files
+    "correction_detach", "correction_attach_sheet",  # buttons of other screens
     "healthz",  # one word for whoever watches the server
     "switch_language", "person_unlock", "person_confirm",  # buttons of other screens
     "register_download", "register_sample", "finding_download", "audit_download",  # files
@@ -478,6 +501,15 @@ def all_addresses() -> set[str]:
 
 
 # --- The records that the screens show --------------------------------------------------------------------------------
+
+
+def an_application() -> Application:
+    """A draft with a document and a photograph."""
+    by = world.actor("recorder")
+    application = written([late()], by)
+    for content in (files.a_pdf(2), files.a_photograph()):
+        attach_evidence(application=application, content=content, today=world.TODAY, by=by)
+    return application
 
 
 def build_scene(site: Site) -> Scene:
@@ -509,6 +541,7 @@ def build_scene(site: Site) -> Scene:
             month=date(2025, 3, 1), reach="all", closes_at=datetime(2025, 4, 26, tzinfo=TAIPEI), reason="全國網路中斷",
             moment=world.NOW, by=world.actor("desk_supervisor"),
         )  # fmt: skip
+        scene.paths["application"] = f"/corrections/{an_application().uid}"
     desk_lists(site, scene)
     people_and_accounts(site, scene)
     given.an_account(site, NO_FACTOR)

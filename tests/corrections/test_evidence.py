@@ -417,14 +417,18 @@ def test_when_the_keeping_time_has_ended_the_file_goes_and_the_digest_with_it(co
         assert codes(lambda: open_evidence(evidence=Evidence.objects.get(uid=evidence.uid), by=by)) == ["evidence-gone"]
 
 
-def test_nothing_is_attached_for_a_person_who_was_emptied(committed, owner):
+def test_nothing_is_attached_for_a_person_who_was_emptied(committed, tmp_path):
+    from ..audit.conftest import Ledger
+
     application = draft()
-    owner.execute(
-        "UPDATE cases_person SET emptied_run = 1, identity_hash = NULL, identity_token = NULL, identity_key_id = '',"
-        " identity_country = '', birth_on = date_trunc('year', birth_on)::date WHERE id = %s", [application.person_id]
-    )  # fmt: skip
+    with Ledger(committed, tmp_path).tampering() as superuser:
+        superuser.execute(
+            "UPDATE cases_person SET emptied_run = 1, identity_hash = NULL, identity_token = NULL, identity_key_id = '',"
+            " identity_country = '', birth_on = date_trunc('year', birth_on)::date WHERE id = %s",
+            [application.person_id],
+        )
     assert codes(lambda: attached(application)) == ["person-emptied"]
-    with acting(committed, application.institution_id, world.actor("recorder").account_id) as connection_:
+    with acting(committed, application.institution_id, application.written_by_id) as connection_:
         with pytest.raises(errors.CheckViolation, match="keeping time"):
             connection_.execute(
                 INSERT,
