@@ -6,6 +6,7 @@ The application's page includes "corrections/evidence.html" with what `evidence_
 from typing import Any
 from uuid import UUID
 
+from csp.constants import NONE, UNSAFE_INLINE
 from django import forms
 from django.contrib import messages
 from django.http import Http404, HttpResponse
@@ -135,10 +136,16 @@ def correction_evidence(request: Request, uid: UUID, evidence: UUID) -> HttpResp
 
 
 def file_answer(content: bytes, content_type: str, name: str, *, shown: bool = False) -> HttpResponse:
-    """A file as a browser is to take it: as what it is, under our name, and with no powers of our site."""
+    """A file as a browser is to take it: as what it is, under our name, and with no powers of our site.
+
+    `shown`: a picture that we made; around it browsers put a page of their own, with a style of its own.
+    """
     answer = HttpResponse(content, content_type=content_type)
     answer["Content-Disposition"] = f'{"inline" if shown else "attachment"}; filename="{name}"'
-    answer._csp_update = {"sandbox": True}  # type: ignore[attr-defined]
+    if shown:
+        answer._csp_replace = {"script-src": [NONE], "style-src": [UNSAFE_INLINE]}  # type: ignore[attr-defined]
+    else:
+        answer._csp_update = {"sandbox": True}  # type: ignore[attr-defined]
     return answer
 
 

@@ -71,7 +71,8 @@ def test_a_browser_takes_a_pdf_away_and_shows_a_picture_without_any_power(draft,
     assert files.CAMERA.encode() not in picture.content
     for answer in (pdf, picture):
         policy = [part.strip() for part in answer["Content-Security-Policy"].split(";")]
-        assert "sandbox" in policy
+        assert ("sandbox" in policy) is (answer is pdf)
+        assert ("script-src 'none'" in policy) is (answer is picture)
         assert "default-src 'none'" in policy
         assert answer["X-Content-Type-Options"] == "nosniff"
         assert answer["Cache-Control"] == "no-store"
