@@ -38,29 +38,22 @@ def attach_evidence(
     by.require(Permission.CORRECTION_APPLY if by.institution_id else Permission.CORRECTION_REGISTER)
     if by.account_id is None:
         raise PermissionDenied("an account")
-    problems = rules.check_size(len(content), today)
-    if problems:
-        raise Refused(problems)
+    _refuse_where(rules.check_size(len(content), today))
     sha256 = hashlib.sha256(content).digest()
+    # Asked before the file is looked into, which takes its time, and again under the lock, which nobody holds meanwhile.
+    known = _known(_found(application, by), sha256, today, by)
+    if known is not None:
+        return known
+    looked = rules.looked_at(content)
+    if isinstance(looked, Problem):
+        raise Refused([looked])
+    what, kept = looked
+    _refuse_where(rules.check_size(len(kept), today))
     with transaction.atomic():
-        found = _locked(application, by)
-        held = {bytes(one.sha256 or b""): one for one in found.evidence.filter(removed_at=None)}
-        if sha256 in held and rules.may_attach(State(found.state), asker_of(found, by)):
-            return held[sha256]
-        problems = rules.check_attaching(
-            state=State(found.state), asker=asker_of(found, by), held=len(held), today=today
-        )  # fmt: skip
-        if found.case.person.is_emptied:
-            problems.append(person_emptied())
-        if problems:
-            raise Refused(problems)  # before the file is looked into, which takes its time
-        looked = rules.looked_at(content)
-        if isinstance(looked, Problem):
-            raise Refused([looked])
-        what, kept = looked
-        problems = rules.check_size(len(kept), today)
-        if problems:
-            raise Refused(problems)
+        found = _found(application, by, lock=True)
+        known = _known(found, sha256, today, by)
+        if known is not None:
+            return known
         evidence = Evidence.objects.create(
             uid=uid or uuid4(), application=found, institution_id=found.institution_id,
             number=found.evidence.count() + 1,  # no row goes
@@ -68,12 +61,21 @@ def attach_evidence(
             height=what.height, sha256=sha256, uploaded_by_id=by.account_id,
         )  # fmt: skip
         token, key_id = keys().encrypt_bytes(kept, about=_about(evidence.uid))
-        EvidenceFile.objects.create(
-            evidence=evidence, institution_id=found.institution_id, token=token, key_id=key_id
-        )  # fmt: skip
+        EvidenceFile.objects.create(evidence=evidence, institution_id=found.institution_id, token=token, key_id=key_id)
         evidence.refresh_from_db()
         _note("evidence.attach", evidence, found)
     return evidence
+
+
+def _known(found: Application, sha256: bytes, today: date, by: Actor) -> Evidence | None:
+    """The piece of evidence that is this file already. Raises Refused where nothing can be attached now."""
+    asker, state = asker_of(found, by), State(found.state)
+    held = {bytes(one.sha256 or b""): one for one in found.evidence.filter(removed_at=None)}
+    if sha256 in held and rules.may_attach(state, asker):
+        return held[sha256]
+    problems = rules.check_attaching(state=state, asker=asker, held=len(held), today=today)
+    _refuse_where(problems + ([person_emptied()] if found.case.person.is_emptied else []))
+    return None
 
 
 def remove_evidence(*, evidence: Evidence, by: Actor) -> None:
@@ -82,13 +84,11 @@ def remove_evidence(*, evidence: Evidence, by: Actor) -> None:
     if by.institution_id != evidence.institution_id:
         raise PermissionDenied("evidence of another institution")
     with transaction.atomic():
-        application = _locked(evidence.application, by)
+        application = _found(evidence.application, by, lock=True)
         found = Evidence.objects.get(pk=evidence.pk)
         if found.removed_at is not None:
             return
-        problems = rules.check_removing(state=State(application.state), asker=asker_of(application, by))
-        if problems:
-            raise Refused(problems)
+        _refuse_where(rules.check_removing(state=State(application.state), asker=asker_of(application, by)))
         found.removed_by_id, found.removed_at = by.account_id, ProgrammeNow()
         found.save(update_fields=["removed_by", "removed_at"])
         EvidenceFile.objects.filter(evidence=found).delete()
@@ -135,11 +135,17 @@ def renew_evidence(*, after: int, limit: int, by: Actor) -> tuple[int, int]:
     return (renewed[-1].pk, len(renewed)) if renewed else (after, 0)
 
 
-def _locked(application: Application, by: Actor) -> Application:
-    """The application, locked: nobody takes a step with it meanwhile. Raises PermissionDenied."""
+def _found(application: Application, by: Actor, *, lock: bool = False) -> Application:
+    """The application as it is now; locked, nobody takes a step with it meanwhile. Raises PermissionDenied."""
     if by.institution_id not in (None, application.institution_id):
         raise PermissionDenied("an application of another institution")
-    return Application.objects.select_for_update(of=("self",)).select_related("case__person").get(pk=application.pk)
+    applications = Application.objects.select_related("case__person")
+    return (applications.select_for_update(of=("self",)) if lock else applications).get(pk=application.pk)
+
+
+def _refuse_where(problems: list[Problem]) -> None:
+    if problems:
+        raise Refused(problems)
 
 
 def _about(uid: UUID) -> bytes:

@@ -31,7 +31,7 @@ from .transactions import Request
 
 _ACCEPT = ".pdf,.jpg,.jpeg,.png,application/pdf,image/jpeg,image/png"  # a hint to the file chooser; the content decides
 _FORM_BYTES = 65_536  # of a request beside the file
-MOST_REQUEST_BYTES = max(value.value for value in parameter("evidence_most_megabytes").values) * MEGABYTE + _FORM_BYTES
+MOST_REQUEST_BYTES = max(one.value or 0 for one in parameter("evidence_most_megabytes").values) * MEGABYTE + _FORM_BYTES
 
 
 class EvidenceForm(Form):

@@ -28,9 +28,9 @@ LOCKED = ("refused", "unseen", "no scope", "refused", "unseen")  # may be locked
 IN_ANY_SCOPE = ("done", "done", "no scope", "done", "done")
 BY_THE_AGENCY = ("refused", "refused", "no scope", "done", "refused")
 
-# Attached by the institution and the desk; which application when is said by triggers (tests/corrections).
-BOTH_WRITE = ("done", "refused", "no scope", "done", "refused")
-ATTACHED = {"select": SEEN, "insert": BOTH_WRITE, "update": ("done", "unseen", "no scope", "done", "unseen")}
+# Attached by the institution and the desk. To which application, by whom and when is said by triggers, which are asked
+# before the policy and refuse the rest (tests/corrections/test_evidence.py).
+ATTACHED = {"select": SEEN, "insert": IN_ANY_SCOPE, "update": ("done", "unseen", "no scope", "done", "unseen")}
 
 NOTHING: dict[str, tuple[str, ...]] = {}
 READ = {"select": FREE}
