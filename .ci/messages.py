@@ -104,10 +104,11 @@ def gathered() -> Catalog:
     return catalog
 
 
-# Chinese that is no text of a page: what is parsed or stored, files' titles, messages of commands, names of columns.
+# Chinese that is no text of a page: what is parsed or stored, files' titles, messages of commands, names of columns, the
+# agency's forms.
 NOT_ON_PAGES = {
     "corrections/diagram.py",  # a page of the documentation
-    "accounts/keys.py", "accounts/services.py", "audit/signing.py", "policy/command.py", "policy/pages.py", "policy/roc_dates.py",
+    "accounts/keys.py", "accounts/services.py", "audit/signing.py", "interop/case_sheet.py", "interop/correction_form.py", "policy/command.py", "policy/pages.py", "policy/roc_dates.py",
     "policy/reader.py", "policy/roc_formats.py", "portal/downloads.py", "portal/query.py", "settings.py", "visits/command.py", "visits/written.py",
 }  # fmt: skip
 NO_TEXTS = {"示範甲", "編號", "版本", "筆數", " 月"}  # a made-up name, titles of files' columns, part of a Chinese date

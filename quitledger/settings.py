@@ -125,6 +125,9 @@ LOCALE_PATHS = [PACKAGE / "locale"]
 TIME_ZONE = "Asia/Taipei"
 USE_TZ = True
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 500
+# A file that is sent lies in memory, never unencrypted on a disk; how long it may be is asked before (LengthMiddleware).
+FILE_UPLOAD_HANDLERS = ["django.core.files.uploadhandler.MemoryFileUploadHandler"]
+FILE_UPLOAD_MAX_MEMORY_SIZE = 64 * 1_048_576
 
 STATIC_URL = "/static/"
 STATIC_ROOT = DATA / "static"

@@ -112,7 +112,9 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
         def _split_scope(self, nodeid: str) -> str:
             file = super()._split_scope(nodeid)
             # The template on another PostgreSQL is made while the others go on, and only one worker waits for it.
-            others = (name for name in ENGINES if name != PRIMARY and re.search(rf"[\[-]{re.escape(name)}[\]-]", nodeid))
+            others = (
+                name for name in ENGINES if name != PRIMARY and re.search(rf"[\[-]{re.escape(name)}[\]-]", nodeid)
+            )
             return file if "/ops/" in file else next(others, file)
 
     return Files(config, log)

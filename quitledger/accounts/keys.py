@@ -70,11 +70,19 @@ class Keys:
 
         `about` is not hidden but must be the same when decrypting: name the record, and its token fits no other.
         """
+        return self.encrypt_bytes(plain.encode(), about=about)
+
+    def encrypt_bytes(self, plain: bytes, *, about: bytes = b"") -> tuple[bytes, str]:
+        """As `encrypt`, of what is no text: a file."""
         nonce = secrets.token_bytes(_NONCE_BYTES)
-        return nonce + self._ciphers[self.current].encrypt(nonce, plain.encode(), about), self.current
+        return nonce + self._ciphers[self.current].encrypt(nonce, plain, about), self.current
 
     def decrypt(self, token: bytes | memoryview, key_id: str, *, about: bytes = b"") -> str:
         """What `encrypt` was given. Raises KeyMissing for an unknown key id, Tampered where anything was changed."""
+        return self.decrypt_bytes(token, key_id, about=about).decode()
+
+    def decrypt_bytes(self, token: bytes | memoryview, key_id: str, *, about: bytes = b"") -> bytes:
+        """What `encrypt_bytes` was given. Raises KeyMissing, Tampered."""
         cipher = self._ciphers.get(key_id)
         if cipher is None:
             raise KeyMissing(key_id)
@@ -82,7 +90,7 @@ class Keys:
         if len(token) < _NONCE_BYTES + _TAG_BYTES:
             raise Tampered
         try:
-            return cipher.decrypt(token[:_NONCE_BYTES], token[_NONCE_BYTES:], about).decode()
+            return cipher.decrypt(token[:_NONCE_BYTES], token[_NONCE_BYTES:], about)
         except InvalidTag:
             raise Tampered from None
 

@@ -13,9 +13,10 @@ from quitledger.audit.database import ProgrammeNow
 from quitledger.audit.keeping import Keeping
 from quitledger.cases.models import Case, Person
 from quitledger.institutions.models import Institution
-from quitledger.policy.sentences import Words
+from quitledger.policy.sentences import Sentence, Words
 from quitledger.visits.models import Visit
 
+from .evidence import EvidenceKind, Origin
 from .rules import ITEM_KINDS, STATES, ItemKind, Rejection, State, Step
 
 
@@ -198,3 +199,86 @@ class StepTaken(models.Model):
             models.CheckConstraint(name="corrections_steptaken_state", condition=Q(to_state__in=list(State))),
         ]
         ordering = ["pk"]
+
+
+class Evidence(models.Model):
+    """證明文件: one file attached to an application. Its row says what it is and stays; the file itself lies apart.
+
+    `number` counts from 1 within the application and is part of how it is called: the name that a file had on somebody's
+    computer is never kept. `sha256` of the bytes as they were sent: the same file twice is one. What was taken out of a
+    draft is marked so (`removed_at`), and its file is gone.
+    """
+
+    uid = models.UUIDField(unique=True)
+    application = models.ForeignKey(Application, models.PROTECT, related_name="evidence")
+    institution = models.ForeignKey(Institution, models.PROTECT, related_name="+", db_index=False)
+    number = models.PositiveSmallIntegerField()
+    origin = models.CharField(max_length=12, choices=[(origin.value, origin.label) for origin in Origin])
+    kind = models.CharField(max_length=4, choices=[(kind.value, kind.label) for kind in EvidenceKind])
+    size = models.PositiveIntegerField()  # bytes of the file as it is kept
+    pages = models.PositiveIntegerField(null=True)  # of a PDF
+    width = models.PositiveIntegerField(null=True)  # of a picture, pixels
+    height = models.PositiveIntegerField(null=True)
+    sha256 = models.BinaryField(max_length=32, null=True)
+    uploaded_by = models.ForeignKey(User, models.PROTECT, related_name="+", db_index=False)
+    uploaded_at = models.DateTimeField(db_default=ProgrammeNow())
+    removed_by = models.ForeignKey(User, models.PROTECT, null=True, related_name="+", db_index=False)
+    removed_at = models.DateTimeField(null=True)
+
+    keeping = Keeping(
+        person="(SELECT a.person_id FROM corrections_application a WHERE a.id = application_id)",
+        emptied={"sha256": "NULL"},  # whoever has the file could show whose it was
+        kept=(
+            "id", "uid", "application_id", "institution_id", "number", "origin", "kind", "size", "pages", "width",
+            "height", "uploaded_by_id", "uploaded_at", "removed_by_id", "removed_at",
+        ),
+        days=("uploaded_at",),
+    )  # fmt: skip
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(name="corrections_evidence_number", fields=["application", "number"]),
+            models.UniqueConstraint(
+                name="corrections_evidence_once", fields=["application", "sha256"], condition=Q(removed_at=None)
+            ),
+            models.CheckConstraint(name="corrections_evidence_origin", condition=Q(origin__in=list(Origin))),
+            models.CheckConstraint(
+                name="corrections_evidence_kind",
+                condition=Q(kind="pdf", pages__gte=1, width=None, height=None)
+                | Q(kind__in=["jpeg", "png"], pages=None, width__gte=1, height__gte=1),
+            ),
+            models.CheckConstraint(name="corrections_evidence_size", condition=Q(size__gte=1, number__gte=1)),
+            models.CheckConstraint(
+                name="corrections_evidence_removed",
+                condition=Q(removed_at=None, removed_by=None) | Q(removed_at__isnull=False, removed_by__isnull=False),
+            ),
+        ]  # fmt: skip
+        ordering = ["number"]
+
+    @property
+    def called(self) -> str:
+        """How pages and files name it: 證明文件 2."""
+        return Sentence("{what} {number}", what=Origin(self.origin).label, number=self.number)
+
+    @property
+    def file_name(self) -> str:
+        """The name under which it is downloaded: nothing of a person."""
+        return f"evidence-{self.number}.{self.kind}"
+
+
+class EvidenceFile(models.Model):
+    """The file of a piece of evidence, encrypted with a key outside the database and bound to its uid.
+
+    Apart from Evidence, so that no list carries it, no version repeats it, and emptying removes it altogether.
+    """
+
+    evidence = models.OneToOneField(Evidence, models.PROTECT, primary_key=True, related_name="file")
+    institution = models.ForeignKey(Institution, models.PROTECT, related_name="+", db_index=False)
+    token = models.BinaryField()
+    key_id = models.CharField(max_length=20)
+
+    keeping = Keeping(
+        person="(SELECT a.person_id FROM corrections_evidence e JOIN corrections_application a"
+        " ON a.id = e.application_id WHERE e.id = evidence_id)",
+        removed=True,
+    )  # fmt: skip

@@ -16,6 +16,7 @@ from .faults import Fault, told
 
 SETTLE = 60  # seconds: no transaction of the application lasts longer
 BATCH = 500  # rows a transaction
+BATCH_OF_FILES = 10  # files a transaction: all of them lie in memory
 SHORTEST = 12  # characters of a passphrase, as of a password
 
 passphrase_option = click.option(
@@ -114,7 +115,7 @@ def add() -> None:
 )
 def rotate(settle: int) -> None:
     """\b
-    改用最新的金鑰，並把所有證號（含歷次版本）與第二步驗證的祕密重新加密；網站可以繼續執行，中斷後再執行會接續。
+    改用最新的金鑰，並把所有證號（含歷次版本）、證明文件與第二步驗證的祕密重新加密；網站可以繼續執行，中斷後再執行會接續。
     Use the newest key, and encrypt and hash everything anew under it, versions too. The site may run; goes on where it was cut off.
     """
     with told():
@@ -149,6 +150,7 @@ def _renew() -> int:
     from quitledger.accounts.services import renew_numbers, renew_second_factors
     from quitledger.audit.rewriting import next_run, rewriting
     from quitledger.cases.services import PERSON_NUMBERS
+    from quitledger.corrections.evidence_services import renew_evidence
     from quitledger.institutions.services import STAFF_NUMBERS
 
     from .audit_command import signer
@@ -162,6 +164,11 @@ def _renew() -> int:
                 with scoped(SYSTEM), rewriting(signs, run=run, kind="keys") if history else nullcontext():
                     after, renewed = renew_numbers(numbers, history=history, after=after, limit=BATCH, by=SYSTEM)
                 rows += renewed
+    after, renewed = 0, 1
+    while renewed:
+        with scoped(SYSTEM):
+            after, renewed = renew_evidence(after=after, limit=BATCH_OF_FILES, by=SYSTEM)
+        rows += renewed
     with scoped(SYSTEM):
         return rows + renew_second_factors(by=SYSTEM)
 

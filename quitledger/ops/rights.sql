@@ -76,6 +76,10 @@ GRANT SELECT, INSERT, UPDATE ON corrections_application, corrections_item TO {ap
 GRANT DELETE ON corrections_item TO {app};
 GRANT SELECT, INSERT ON corrections_steptaken, visits_permit TO {app};
 GRANT SELECT ON corrections_application_history, corrections_item_history TO {app};
+-- Evidence: attached, and taken out of a draft: its row says so and stays, its file goes.
+GRANT SELECT, INSERT, UPDATE (removed_at, removed_by_id) ON corrections_evidence TO {app};
+GRANT SELECT, INSERT, DELETE ON corrections_evidencefile TO {app};
+GRANT SELECT ON corrections_evidence_history TO {app};
 
 -- Row-level security, made anew from here on.
 DO $$
@@ -105,7 +109,8 @@ DO $$
 DECLARE t text;
 BEGIN
   FOREACH t IN ARRAY ARRAY['corrections_application', 'corrections_application_history', 'corrections_item',
-      'corrections_item_history', 'corrections_steptaken', 'visits_permit'] LOOP
+      'corrections_item_history', 'corrections_steptaken', 'visits_permit', 'corrections_evidence',
+      'corrections_evidence_history', 'corrections_evidencefile'] LOOP
     EXECUTE format('CREATE POLICY scope ON %I USING (CASE WHEN (SELECT current_scope()) = 0 THEN true
       ELSE institution_id = (SELECT current_scope()) END)', t);
   END LOOP;

@@ -50,6 +50,7 @@ from quitledger.policy.problem import Problem, Refused
 from quitledger.policy.sentences import Words
 
 from .downloads import table_file
+from .evidence import evidence_of
 from .forms import Form, PlainTextField, RocDateField, RocMonthField, add_problems, shown
 from .permissions import needs
 from .sign_in import sign_in_again
@@ -305,7 +306,7 @@ def _show(
         "settled": services.touches_settled(application), "is_open": open_now,
         "late_days": _late_days(application),
     }  # fmt: skip
-    return render(request, "corrections/show.html", context, status=status)
+    return render(request, "corrections/show.html", context | evidence_of(request, application), status=status)
 
 
 def _late_days(application: Application) -> int | None:

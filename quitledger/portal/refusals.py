@@ -73,6 +73,12 @@ def conflict(request: HttpRequest) -> HttpResponse:
     return _refusal(request, HTTPStatus.CONFLICT, "409.html")
 
 
+def too_large(request: HttpRequest, most_bytes: int) -> HttpResponse:
+    """413: a file that is longer than any that is taken, refused before it was read. `most_bytes` of the request."""
+    megabytes = most_bytes // 1_048_576
+    return _refusal(request, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "413.html", megabytes=megabytes, path=request.path)
+
+
 def too_many(request: HttpRequest) -> HttpResponse:
     """429: too many tries. Says how long to wait; nobody is locked out for good."""
     wait = longest_wait()

@@ -61,6 +61,11 @@ ACTIONS: dict[str, tuple[str, str]] = {
     _P.CORRECTION_DECIDE: (WRITTEN, Words("審核更正申請")),
     "correction.confirm": (WRITTEN, Words("複審更正申請")),
     "correction.refer_back": (WRITTEN, Words("複審退回更正申請")),
+    "evidence.attach": (WRITTEN, Words("附上證明文件")),
+    "evidence.remove": (WRITTEN, Words("移除證明文件")),
+    "evidence.read": (SEEN, Words("開啟證明文件")),
+    "case.sheet": (SEEN, Words("列印個案紀錄表")),
+    "correction.form": (SEEN, Words("列印更正申請單")),
     "draft.keep": (WRITTEN, Words("保存草稿")),
     "draft.discard": (WRITTEN, Words("捨棄草稿")),
     "draft.hand_over": (WRITTEN, Words("移交草稿")),
@@ -281,4 +286,5 @@ FIELD_WORDS: dict[str, str] = {
     "identity_hash": Words("證號"), "identity_token": Words("證號"), "identity_key_id": Words("證號"),
     "identity_country": Words("核發國家"), "identity_kind": Words("證號種類"), "person": Words("戒菸者"), "change_reason": Words("原因"), "kept_until": Words("保存到"),
     "may_medicate": Words("可提供用藥"), "may_counsel": Words("可提供衛教"), "end_reason": Words("終止原因"), "contract": Words("合約"),
+    "file": Words("檔案"),
 }  # fmt: skip

@@ -28,6 +28,10 @@ LOCKED = ("refused", "unseen", "no scope", "refused", "unseen")  # may be locked
 IN_ANY_SCOPE = ("done", "done", "no scope", "done", "done")
 BY_THE_AGENCY = ("refused", "refused", "no scope", "done", "refused")
 
+# Attached by the institution and the desk. To which application, by whom and when is said by triggers, which are asked
+# before the policy and refuse the rest (tests/corrections/test_evidence.py).
+ATTACHED = {"select": SEEN, "insert": IN_ANY_SCOPE, "update": ("done", "unseen", "no scope", "done", "unseen")}
+
 NOTHING: dict[str, tuple[str, ...]] = {}
 READ = {"select": FREE}
 KEPT = {"select": SEEN}  # written by the database alone
@@ -84,6 +88,13 @@ TABLES = {
     "cases_mergedrecord": OF_THE_DESK,
     "cases_person": {"select": SEEN, "update": LOCKED},
     "cases_person_history": NOTHING,
+    "corrections_evidence": ATTACHED,
+    "corrections_evidence_history": KEPT,
+    "corrections_evidencefile": {
+        **ATTACHED,
+        "update": NO_RIGHT,
+        "delete": ("done", "unseen", "no scope", "done", "unseen"),
+    },
     "django_content_type": READ,
     "django_migrations": READ,
     "institutions_certificate": LISTED,
@@ -176,6 +187,7 @@ def clinic(committed: Any, owner: psycopg.Connection) -> dict[str, int]:
         "INSERT INTO visits_draft (institution_id, account_id, case_id, contents) VALUES (%s, %s, %s, '{}')",
         [ids["clinic"], ids["supervisor"], at.case],
     )
+    an_evidence(owner, at)
     owner.execute((EXTENSION % "01").format(**ids))
     owner.execute(
         "WITH m AS (INSERT INTO cases_merge (uid, kept_id, merged_id, reason, decided_by_id)"
@@ -188,6 +200,27 @@ def clinic(committed: Any, owner: psycopg.Connection) -> dict[str, int]:
         " WHERE username = 'recorder'", [ids["supervisor"]]
     )  # fmt: skip
     return ids
+
+
+def an_evidence(owner: psycopg.Connection, at: Any) -> None:
+    """A piece of evidence of a draft of the clinic."""
+    application = one(
+        owner,
+        "INSERT INTO corrections_application (uid, institution_id, case_id, person_id, state, on_paper, reason,"
+        " discovered_on, written_by_id, single_person, version)"
+        " VALUES (gen_random_uuid(), %s, %s, %s, 'draft', false, 'test', '2025-04-01', %s, false, 1) RETURNING id",
+        [at.institution, at.case, at.person, at.account],
+    )
+    evidence = one(
+        owner,
+        "INSERT INTO corrections_evidence (uid, application_id, institution_id, number, origin, kind, size, pages,"
+        " uploaded_by_id) VALUES (gen_random_uuid(), %s, %s, 1, 'sent', 'pdf', 1, 1, %s) RETURNING id",
+        [application, at.institution, at.account],
+    )
+    owner.execute(
+        "INSERT INTO corrections_evidencefile (evidence_id, institution_id, token, key_id) VALUES (%s, %s, '', 'k1')",
+        [evidence, at.institution],
+    )
 
 
 def every_table(owner: psycopg.Connection) -> Iterator[tuple[str, str]]:

@@ -25,7 +25,10 @@ FOLLOWED = (
     "institutions_membership", "institutions_quota", "institutions_contract", "institutions_institutiondetails",
     "institutions_institution", "accounts_user",
 )  # fmt: skip
-RUNS = ("retention_run",)  # followed as well; there is none in the world, and none is ever deleted
+RUNS = (
+    "retention_run",
+    "corrections_evidence",
+)  # followed as well; there is none in the world, and none is ever deleted
 # Rows of passing or unchanging things: public lists, the calendar, extensions and the journal (append-only themselves),
 # what libraries keep.
 NOT_FOLLOWED = {
@@ -33,6 +36,7 @@ NOT_FOLLOWED = {
     "visits_course",  # computed from what is followed
     "visits_coursefinding",  # written once
     "visits_draft",  # no record
+    "corrections_evidencefile",  # what it is stands in its row, which is followed, with the digest of what was sent
     "accounts_session", "accounts_onetimecode",  # passing
     "accounts_notice",  # written once
     "cases_mergedrecord",  # written once

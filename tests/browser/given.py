@@ -21,6 +21,7 @@ from quitledger.accounts.services import add_account
 from quitledger.cases.models import Case
 from quitledger.cases.services import BaselineEntry, Registration, record_baseline, register_case
 from quitledger.corrections import services as corrections
+from quitledger.corrections.evidence_services import attach_evidence
 from quitledger.institutions.lists import ContractRow, InstitutionRow, QuotaRow, StaffRow
 from quitledger.institutions.membership_services import add_membership, end_membership
 from quitledger.institutions.models import Membership
@@ -33,7 +34,7 @@ from quitledger.visits.models import Draft, Visit
 from quitledger.visits.services import record_visits
 from tests import world
 from tests.conftest import connect_django
-from tests.corrections import scene
+from tests.corrections import files, scene
 
 from .served import Site
 
@@ -264,6 +265,8 @@ def _applications(uid: UUID) -> dict[str, str]:
     made: dict[str, Any] = {}
     with scene.step("recorder") as by:
         draft = made["draft"] = scene.written(two(), by, name)
+        for content in (files.a_pdf(2), files.a_photograph()):
+            attach_evidence(application=draft, content=content, today=world.TODAY, by=by)
         item = draft.items.get(position=0).uid
         gone = scene.written([scene.late(date(2025, 1, 2))], by, name)
         made["withdrawn"] = corrections.withdraw_application(application=gone, version=1, text="不需要了", by=by)

@@ -275,6 +275,19 @@ BROKEN = {
     "note": "家屬陪同，想先試貼片",
 }  # fmt: skip
 
+FILE_KINDS = ("PDF", "JPEG", "PNG", "HEIC", "Word", "MB", "KB", "dpi")
+
+
+def no_document(page: Page, scene: Scene) -> None:
+    """A file that is none of those taken."""
+    goto(page, f"{scene.paths['correction_draft']}/evidence")
+    page.locator("input[type=file]").set_input_files(
+        files=[{"name": "a.pdf", "mimeType": "application/pdf", "buffer": b"MZ"}]
+    )
+    page.get_by_role("button", name="附上檔案").click()
+    page.wait_for_load_state()
+
+
 SCREENS = [
     Screen("home", "recorder", "recorder", at("/")),
     Screen("home", "supervisor", "supervisor", at("/")),
@@ -469,14 +482,14 @@ SCREENS = [
     Screen("correction_numbers", "filled", "desk_officer", at("/corrections/numbers")),
     Screen("correction_numbers", "nothing received", "desk_officer", at("/corrections/numbers?first=113/1&last=113/2")),
     Screen("correction_numbers", "refused", "desk_officer", at("/corrections/numbers?first=114/3&last=114/1"), 422),
-    *(Screen("correction_show", state, "recorder", at(f"{{correction_{state}}}"), data=(LONG_NAME,))
+    *(Screen("correction_show", state, "recorder", at(f"{{correction_{state}}}"), data=(LONG_NAME, *FILE_KINDS))
       for state in ("draft", "to_sign", "new", "in_review", "waiting", "approved", "rejected", "withdrawn")),
-    Screen("correction_show", "to be signed", "supervisor", at("{correction_to_sign}"), data=(LONG_NAME,)),
-    Screen("correction_show", "to be claimed", "desk_officer", at("{correction_new}"), data=(LONG_NAME,)),
-    Screen("correction_show", "to be decided", "desk_officer", at("{correction_in_review}"), data=(LONG_NAME,)),
+    Screen("correction_show", "to be signed", "supervisor", at("{correction_to_sign}"), data=(LONG_NAME, *FILE_KINDS)),
+    Screen("correction_show", "to be claimed", "desk_officer", at("{correction_new}"), data=(LONG_NAME, *FILE_KINDS)),
+    Screen("correction_show", "to be decided", "desk_officer", at("{correction_in_review}"), data=(LONG_NAME, *FILE_KINDS)),
     Screen("correction_show", "somebody else", "stranger", at("{correction_new}"), 404),
-    Screen("correction_step", "nothing decided", "desk_officer", sent("{correction_in_review}", "送出審核結果"), 422, data=(LONG_NAME,)),
-    Screen("correction_step", "nothing asked", "desk_officer", sent("{correction_in_review}", "送出詢問"), 422, data=(LONG_NAME,)),
+    Screen("correction_step", "nothing decided", "desk_officer", sent("{correction_in_review}", "送出審核結果"), 422, data=(LONG_NAME, *FILE_KINDS)),
+    Screen("correction_step", "nothing asked", "desk_officer", sent("{correction_in_review}", "送出詢問"), 422, data=(LONG_NAME, *FILE_KINDS)),
     Screen("correction_item", "of a draft", "recorder", at("{correction_item}"), data=(LONG_NAME,)),
     Screen("mfa_authenticate", "wrong code", NOBODY, second_step_refused, 422),
     Screen("account_inactive", "inactive", NOBODY, at("/accounts/inactive")),
@@ -501,6 +514,8 @@ SCREENS = [
     Screen("mfa_add_webauthn", "empty", NO_FACTOR, at("/accounts/security/passkeys/add")),
     Screen("mfa_edit_webauthn", "filled", APP_AND_KEY, at("{passkey}/rename")),
     Screen("mfa_remove_webauthn", "asked", APP_AND_KEY, at("{passkey}/remove")),
+    Screen("correction_attach", "with evidence", "recorder", at("{correction_draft}/evidence"), data=(LONG_NAME, *FILE_KINDS)),
+    Screen("correction_attach", "refused", "recorder", no_document, 422, data=(LONG_NAME, *FILE_KINDS)),
     Screen("404", "signed out", NOBODY, at("/nothing/here"), 404),
     Screen("404", "signed in", "recorder", at("/nothing/here"), 404),
     Screen("400", "too many fields", "recorder", too_many_fields, 400),
@@ -517,6 +532,8 @@ SCREENS = [
 ]  # fmt: skip
 
 NO_SCREEN = {
+    "case_sheet", "correction_form", "correction_evidence",  # files
+    "correction_detach", "correction_attach_sheet",  # buttons of other screens
     "healthz",  # one word for whoever watches the server
     "switch_language", "person_unlock", "person_confirm",  # buttons of other screens
     "register_download", "register_sample", "finding_download", "audit_download", "correction_download",  # files

@@ -10,6 +10,7 @@ from uuid import UUID, uuid4
 from quitledger.accounts.actors import Actor
 from quitledger.accounts.scope import scoped
 from quitledger.cases.models import Case
+from quitledger.corrections.evidence_services import attach_evidence
 from quitledger.corrections.models import Application
 from quitledger.corrections.rules import ItemKind
 from quitledger.corrections.services import (
@@ -27,6 +28,7 @@ from quitledger.visits.rules import Counselling, Entry
 from quitledger.visits.services import as_entry, record_visits
 
 from .. import world
+from .files import a_pdf
 
 FEBRUARY_15, MARCH_31, APRIL_1 = date(2025, 2, 15), date(2025, 3, 31), date(2025, 4, 1)
 APPROVED = Decision("approved")
@@ -131,8 +133,8 @@ def decided(
         )  # fmt: skip
 
 
-def on_its_way(uid: UUID, code: str, writer: str, signer: str) -> None:
-    """An application of 示範甲's case at an institution, sent to the desk: a visit never recorded."""
+def on_its_way(uid: UUID, code: str, writer: str, signer: str, evidence: UUID) -> None:
+    """An application of 示範甲's case at an institution, sent to the desk with a file: a visit never recorded."""
     staff = "示範子" if code == world.CLINIC else "示範卯"
     with step(writer) as by:
         new = uuid4()
@@ -141,6 +143,7 @@ def on_its_way(uid: UUID, code: str, writer: str, signer: str) -> None:
             uid=uid, case=world.case(institution_code=code), reason="漏未登錄。", discovered_on=world.TODAY,
             items=[ItemEntry(new, ItemKind.LATE_ENTRY, entry=entry)], by=by,
         )  # fmt: skip
+        attach_evidence(uid=evidence, application=application, content=a_pdf(), today=world.TODAY, by=by)
         application = submit_application(application=application, version=1, by=by)
     with step(signer) as by:
         sign_application(application=application, version=application.version, by=by)

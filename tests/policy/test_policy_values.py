@@ -63,6 +63,8 @@ KNOWN = {
     "one_time_code_days": 14,
     "account_unused_days": 90,
     "certificate_notice_days": 90,
+    "evidence_most_megabytes": 10,
+    "evidence_most_files": 10,
     "ftnd_scoring": {
         "first_cigarette": {"within_5": 3, "6_to_30": 2, "31_to_60": 1, "after_60": 0},
         "hard_to_refrain": {"yes": 1, "no": 0},
@@ -96,6 +98,8 @@ ASSUMED = {
     "one_time_code_days",
     "account_unused_days",
     "certificate_notice_days",
+    "evidence_most_megabytes",
+    "evidence_most_files",
 }
 SELECTED_BY = {
     "recording_window_last_day": SelectingDay.SERVICE_MONTH,
@@ -118,6 +122,8 @@ SELECTED_BY = {
     "yearly_quota": SelectingDay.VISIT_DAY,
     "followup_window_days": SelectingDay.DUE_DAY,
     "one_time_code_days": SelectingDay.ACT_DAY,
+    "evidence_most_megabytes": SelectingDay.ACT_DAY,
+    "evidence_most_files": SelectingDay.ACT_DAY,
     "account_unused_days": SelectingDay.ACT_DAY,
     "late_recording_consequence": SelectingDay.VISIT_MONTH,
 }

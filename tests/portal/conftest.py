@@ -18,6 +18,7 @@ from quitledger.accounts.scope import scoped
 from .. import world
 
 FORM = "application/x-www-form-urlencoded"
+BOUNDARY = "a-boundary-of-the-tests"
 
 
 class Browser(Client):
@@ -33,8 +34,11 @@ class Browser(Client):
     def send(self, url: str, fields: Mapping[str, Any], method: str = "POST", **options: Any) -> Any:
         """Send the fields (a list: the same name several times) as a form or, with GET, in the address.
 
-        What no form can hold (half of a surrogate pair) is sent as the bytes it would be.
+        What no form can hold (half of a surrogate pair) is sent as the bytes it would be; bytes are a file.
         """
+        if method == "POST" and any(isinstance(value, bytes) for value in fields.values()):
+            body = b"".join(_part(name, value) for name, value in fields.items()) + f"--{BOUNDARY}--\r\n".encode()
+            return self.generic("POST", url, body, content_type=f"multipart/form-data; boundary={BOUNDARY}", **options)
         pairs = [(name, one) for name, many in fields.items() for one in (many if isinstance(many, list) else [many])]
         body = "&".join(f"{_quoted(name)}={_quoted(str(value))}" for name, value in pairs)
         if method == "POST":
@@ -53,6 +57,15 @@ class Browser(Client):
                 transaction.set_rollback(True)
         finally:
             self.cookies = cookies
+
+
+def _part(name: str, value: Any) -> bytes:
+    """A field or a file of a form with files."""
+    as_file, content = (
+        ('; filename="a.pdf"', value) if isinstance(value, bytes) else ("", str(value).encode(errors="surrogatepass"))
+    )
+    head = f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="{name}"{as_file}\r\n\r\n'
+    return head.encode(errors="surrogatepass") + content + b"\r\n"
 
 
 def _quoted(text: str) -> str:

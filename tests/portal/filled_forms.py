@@ -16,6 +16,8 @@ from django.urls import reverse
 from quitledger.accounts.models import Notice, NoticeKind, User
 from quitledger.accounts.scope import scoped
 from quitledger.accounts.services import issue_code
+from quitledger.corrections.evidence_services import attach_evidence
+from quitledger.corrections.models import Application
 from quitledger.corrections.rules import ItemKind
 from quitledger.corrections.services import ItemEntry, write_application
 from quitledger.institutions.models import Contract
@@ -24,6 +26,8 @@ from quitledger.visits.rules import Counselling, Entry
 from quitledger.visits.services import keep_draft, record_visit, void_visit
 
 from .. import world
+from ..corrections.files import a_pdf
+from ..corrections.scene import late, step, written
 from ..institutions.make_faulty import CONTRACTS
 from ..visits.merged import Twins, merge, registered
 from .conftest import Browser, visit_fields
@@ -268,6 +272,19 @@ def to_withdraw(_browser: Browser) -> tuple[dict[str, Any], Fields]:
     return {"uid": application.uid, "step": "withdraw"}, {"version": 1, "text": "不需要了"}
 
 
+def an_application(_browser: Browser | None = None) -> Application:
+    """A draft about a visit that was never recorded."""
+    with step("recorder") as by:
+        return written([late()], by)
+
+
+def with_evidence(_browser: Browser) -> tuple[dict[str, Any], Fields]:
+    application = an_application()
+    with step("recorder") as by:
+        evidence = attach_evidence(application=application, content=a_pdf(), today=world.TODAY, by=by)
+    return {"uid": application.uid, "evidence": evidence.uid}, {}
+
+
 # These grow with every request: who looked, sessions, tries.
 ALWAYS = {"audit_journal", "accounts_session", "accounts_attempt"}
 
@@ -290,6 +307,17 @@ FORMS: dict[str, Filled] = {
     "visit_record": Filled(
         "recorder", lambda _b: ({"uid": case("示範甲")}, visit_fields(uuid4())), {"visits_visit": 1, "visits_service": 2}
     ),
+    "case_sheet": Filled("recorder", simply(uid=case("示範甲")), first=200, again=200),
+    "correction_form": Filled("recorder", lambda b: ({"uid": an_application(b).uid}, {}), first=200, again=200),
+    "correction_attach": Filled(
+        "recorder", lambda b: ({"uid": an_application(b).uid}, {"file": a_pdf()}),
+        {"corrections_evidence": 1, "corrections_evidencefile": 1},
+    ),
+    "correction_attach_sheet": Filled(
+        "recorder", lambda b: ({"uid": an_application(b).uid}, {}),
+        {"corrections_evidence": 1, "corrections_evidencefile": 1},
+    ),
+    "correction_detach": Filled("recorder", with_evidence, {"corrections_evidencefile": -1}),
     "visit_query": Filled("recorder", simply({"who": "示範甲"})),
     "visit_change": Filled("recorder", to_change, {"visits_visit_history": 1}),
     "visit_void": Filled("recorder", to_void, {"visits_visit_history": 1}),

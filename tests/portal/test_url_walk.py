@@ -25,6 +25,7 @@ from .passkey_device import a_passkey, just_signed_in
 CASE = {"uid": world.uid(f"case 示範甲 {world.CLINIC}")}
 VISIT = {"uid": world.uid("visit of the walk")}
 APPLICATION = {"uid": world.uid("application of the walk")}
+EVIDENCE = {**APPLICATION, "evidence": world.uid("evidence of the walk")}
 PASSKEY = {"pk": 1}
 PERSON = {"uid": world.uid(f"place of colleague {world.CLINIC}")}
 MERGE = {"uid": world.uid("merge of the walk")}
@@ -105,6 +106,13 @@ TABLE: dict[str, tuple[Access | Permission, dict[str, Any], set[int], set[int]]]
     # it was sent: nothing of it is written any more, and nobody but the institution withdraws it
     "correction_item": (Permission.CORRECTION_APPLY, {**APPLICATION, "item": world.uid("an item")}, {404}, {404}),
     "correction_step": (Permission.CORRECTION_READ, {**APPLICATION, "step": "withdraw"}, {405}, {403, 422}),
+    "case_sheet": (Permission.CASE_READ, CASE, {200}, {200}),
+    "correction_form": (Permission.CORRECTION_READ, APPLICATION, {200}, {200}),
+    "correction_attach": (Permission.CORRECTION_READ, APPLICATION, {200}, {422}),
+    # the desk registers and decides, and attaches only then
+    "correction_attach_sheet": (Permission.CORRECTION_READ, APPLICATION, {405}, {302, 422}),
+    "correction_evidence": (Permission.CORRECTION_READ, EVIDENCE, {200}, {405}),
+    "correction_detach": (Permission.CORRECTION_APPLY, EVIDENCE, {405}, {302}),
     "register_index": (Permission.REGISTER_READ, {}, {200}, {405}),
     "register_list": (Permission.REGISTER_READ, LIST, {200}, {405}),
     "register_download": (Permission.REGISTER_READ, {**LIST, "file_format": "csv"}, {200}, {405}),
@@ -161,15 +169,25 @@ TABLE: dict[str, tuple[Access | Permission, dict[str, Any], set[int], set[int]]]
     "mfa_remove_webauthn": (Access.SIGNED_IN, PASSKEY, {302}, {302}),
 }
 # What an argument of an address names: a thing of an institution, of one account, of the desk, or of nobody.
-WHOSE = {"uid": "institution", "pk": "account", "register": "desk", "name": "nobody", "file_format": "nobody",
-         "item": "institution", "kind": "nobody", "step": "nobody"}  # fmt: skip
+WHOSE = {
+    "uid": "institution",
+    "evidence": "institution",
+    "pk": "account",
+    "register": "desk",
+    "name": "nobody",
+    "file_format": "nobody",
+    "item": "institution",
+    "kind": "nobody",
+    "step": "nobody",
+}
 # The things of the table at the clinic, and their like at the pharmacy.
 ELSEWHERE = {
     CASE["uid"]: world.uid(f"case 示範甲 {world.PHARMACY}"),
     VISIT["uid"]: world.uid("visit of the walk elsewhere"),
-    APPLICATION["uid"]: world.uid("application of the walk elsewhere"),
     PERSON["uid"]: world.uid(f"place of stranger {world.PHARMACY}"),
     MERGE["uid"]: MERGE["uid"],  # of no institution: the desk's
+    APPLICATION["uid"]: world.uid("application of the walk elsewhere"),
+    EVIDENCE["evidence"]: world.uid("evidence of the walk elsewhere"),
 }
 NOBODY = {"account_login": [{200}, {422}], "account_logout": [{302}, {302}]}  # what differs for nobody signed in
 
@@ -198,8 +216,14 @@ def visit(browse: Any) -> None:
     assert browse("recorder").send(visit_page(), visit_fields(VISIT["uid"])).status_code == 302
     theirs = visit_fields(ELSEWHERE[VISIT["uid"]], staff=("示範卯", "示範卯"))
     assert browse("stranger").send(visit_page("示範戊", world.PHARMACY), theirs).status_code == 302
-    on_its_way(APPLICATION["uid"], world.CLINIC, "recorder", "supervisor")
-    on_its_way(ELSEWHERE[APPLICATION["uid"]], world.PHARMACY, "stranger", "stranger_supervisor")
+    on_its_way(APPLICATION["uid"], world.CLINIC, "recorder", "supervisor", EVIDENCE["evidence"])
+    on_its_way(
+        ELSEWHERE[APPLICATION["uid"]],
+        world.PHARMACY,
+        "stranger",
+        "stranger_supervisor",
+        ELSEWHERE[EVIDENCE["evidence"]],
+    )
 
 
 def test_every_address_stands_in_the_table_with_what_its_view_says_it_needs() -> None:
@@ -227,7 +251,8 @@ def test_nobody_signed_in_is_led_to_the_sign_in_or_told_that_nothing_was_kept(vi
 def test_of_every_argument_of_an_address_is_said_whose_it_is() -> None:
     arguments = {argument for pattern in patterns() for argument in pattern.pattern.converters}
     assert arguments == set(WHOSE)
-    assert {arguments["uid"] for _needs, arguments, *_ in TABLE.values() if "uid" in arguments} == set(ELSEWHERE)
+    ours = [arguments for _needs, arguments, *_ in TABLE.values() if "uid" in arguments]
+    assert {uid for arguments in ours for uid in arguments.values()} == set(ELSEWHERE)
 
 
 @pytest.mark.parametrize("whose", [world.CLINIC, world.PHARMACY], ids=["clinic", "pharmacy"])
@@ -241,7 +266,7 @@ def test_whoever_is_signed_in_sees_what_the_table_says_and_nothing_of_others(
     for name, (needs, ours, *allowed) in TABLE.items():
         if whose == world.PHARMACY and "uid" not in ours:
             continue  # of no institution: asked once
-        arguments = {**ours, "uid": ELSEWHERE[ours["uid"]]} if whose == world.PHARMACY else ours
+        arguments = {key: ELSEWHERE.get(uid, uid) for key, uid in ours.items()} if whose == world.PHARMACY else ours
         for (method, answer), fine in zip(answers(browser, name, arguments), allowed, strict=True):
             if role not in MAY[needs]:
                 expected = {403}

@@ -1,0 +1,95 @@
+"""附錄九 戒菸服務資訊系統(VPN)資料更正申請單: an application as the agency's form, on one page, for seal and signature.
+
+Source: the agency's notice, section 參 and note 2 (reason in detail, seal of the institution, signature of its supervisor);
+which groups of items there are: the desk's register (domain.md §3).
+"""
+
+from datetime import date
+from io import BytesIO
+from typing import Any
+
+import segno
+from pypdf import PdfReader
+
+from quitledger.accounts.actors import Actor
+from quitledger.accounts.permissions import Permission
+from quitledger.corrections.differences import before_and_after, changed_fields
+from quitledger.corrections.models import Application, Item
+from quitledger.corrections.rules import ITEM_KINDS, STATES, ItemKind, State
+from quitledger.policy import format_closing, format_roc
+from quitledger.visits.rules import COUNSELLING, MEDICATION
+
+from .case_sheet import NOTHING, institution_facts, person_facts
+from .paper import pdf
+
+TITLE = "戒菸服務資訊系統(VPN)資料更正申請單"
+BASIC, VISIT, COUNSEL, OTHER = "基本資料", "就醫", "衛教", "其他"
+# Which group a field belongs to. Basic data are corrected by the institution itself, without an application.
+GROUPS = {
+    "visit_on": VISIT, "visit_time": VISIT, MEDICATION: VISIT, COUNSELLING: COUNSEL, "pregnant": OTHER,
+    "cigarettes_per_day": OTHER, "co_ppm": OTHER, "note": OTHER,
+}  # fmt: skip
+_SIZES = (10, 9, 8, 7, 6)  # points: the largest with which all is on one page
+
+
+def correction_form(
+    application: Application, *, number: str, address: str, today: date, made_up: str, by: Actor
+) -> bytes:
+    """The form as PDF. `number`: the identity number, masked or whole; `address`: of the application, in its code.
+
+    Raises PermissionDenied. Journal the read.
+    """
+    by.require(Permission.CORRECTION_READ)
+    items = list(application.items.select_related("visit").order_by("position"))
+    changes = [changed_fields(*before_and_after(item, by=by)) for item in items]
+    ticked = {GROUPS[name] for fields in changes for name, *_ in fields}
+    code = BytesIO()
+    segno.make(address, error="m", micro=False).save(code, kind="svg", border=1)
+    data: dict[str, Any] = {
+        "title": TITLE, "made_up": made_up, "made_by": "依戒菸登錄系統的紀錄產製，列印日期",
+        "printed_on": format_roc(today), "uid": str(application.uid), "code": code.getvalue().decode(),
+        "institution": [*institution_facts(application.institution_id, today), *_numbers(application)],
+        "person": person_facts(application.case, number, today),
+        "groups": [(group, group in ticked) for group in (BASIC, VISIT, COUNSEL, OTHER)],
+        "items": [
+            {"number": place, "what": _what(item), "changes": [[str(part) or NOTHING for part in row[1:]] for row in rows]}
+            for place, (item, rows) in enumerate(zip(items, changes, strict=True), start=1)
+        ],
+        "reason": application.reason or NOTHING, "steps": _steps(application), "seals": _seals(application),
+    }  # fmt: skip
+    for size in _SIZES:
+        made = pdf("correction_form", data | {"size": size}, day=today)
+        if len(PdfReader(BytesIO(made)).pages) == 1:
+            break
+    return made
+
+
+def _numbers(application: Application) -> list[tuple[str, str]]:
+    return [
+        ("案件編號", application.case_no or "送出後由管理窗口編號"),
+        ("申請狀態", str(STATES[State(application.state)].label)),
+    ]
+
+
+def _what(item: Item) -> str:
+    """The kind, and for a record that is moved the two days in the notice's own words: 114/4/1 調整成 114/2/15."""
+    label = str(ITEM_KINDS[ItemKind(item.kind)].label)
+    if item.visit is None or item.visit.visit_on == item.visit_on:
+        return f"{label}：就醫日期 {format_roc(item.visit_on)}"
+    return f"{label}：{format_roc(item.visit.visit_on)} 調整成 {format_roc(item.visit_on)}"
+
+
+def _steps(application: Application) -> list[tuple[str, str]]:
+    received = application.received_on
+    return [
+        ("發現日期", format_roc(application.discovered_on)), ("填寫人", application.written_by.display_name),
+        ("填寫時間", format_closing(application.written_at)),
+        ("收件", format_roc(received) if received else format_closing(application.sent_at) if application.sent_at else NOTHING),
+    ]  # fmt: skip
+
+
+def _seals(application: Application) -> list[tuple[str, str]]:
+    signed = ""
+    if application.signed_by and application.signed_at:
+        signed = f"系統簽核：{application.signed_by.display_name}，{format_closing(application.signed_at)}"
+    return [("機構章", ""), ("業務主管簽章", signed)]
