@@ -61,7 +61,8 @@ def test_nothing_is_named_after_nothing():
 NUMBERS = {
     7,  # days of a week
     31,  # days that surely lead from the first of a month into the next
-    200, 500,  # characters: widths of columns
+    200, 500, 1000,  # characters: widths of columns
+    10,  # items of an application: what its page shows at once
 }  # fmt: skip
 
 

@@ -19,6 +19,8 @@ from quitledger.visits.models import Visit
 from .evidence import EvidenceKind, Origin
 from .rules import ITEM_KINDS, STATES, ItemKind, Rejection, State, Step
 
+_STATES = [(state.value, STATES[state].label) for state in State]
+
 
 class Application(models.Model):
     """一件更正申請, about one person at one institution. FHIR Task.
@@ -32,7 +34,7 @@ class Application(models.Model):
     institution = models.ForeignKey(Institution, models.PROTECT, related_name="+")
     case = models.ForeignKey(Case, models.PROTECT, related_name="+")
     person = models.ForeignKey(Person, models.PROTECT, related_name="+")
-    state = models.CharField(max_length=12, choices=[(state.value, STATES[state].label) for state in State])
+    state = models.CharField(max_length=12, choices=_STATES)
     case_no = models.CharField("案件編號", max_length=12, null=True, unique=True)  # noqa: DJ001 - null: none yet, and unique
     on_paper = models.BooleanField(default=False)
     received_on = models.DateField("收件日", null=True, blank=True)  # of one on paper: when fax or letter arrived
@@ -115,6 +117,13 @@ class Application(models.Model):
         ]
 
 
+class ItemManager(models.Manager["Item"]):
+    """Items that stand: one taken out of a draft is none."""
+
+    def get_queryset(self) -> models.QuerySet["Item"]:
+        return super().get_queryset().filter(taken_out=False)
+
+
 class Item(models.Model):
     """One thing to be put right: what kind, of which visit (in which version), on which true day, and what it shall say.
 
@@ -132,6 +141,7 @@ class Item(models.Model):
     visit_on = models.DateField("就醫日期")  # the true one
     contents = models.JSONField(null=True)  # entries.contents_of; null: the visit is to be voided or restored as it is
     linked = models.BooleanField(default=False)
+    taken_out = models.BooleanField(default=False)  # while it was a draft
     decision = models.CharField(
         max_length=10, blank=True, choices=[("approved", Words("核可")), ("rejected", Words("退回"))]
     )
@@ -143,16 +153,23 @@ class Item(models.Model):
         emptied={"contents": "contents - 'note'"},
         kept=(
             "id", "uid", "application_id", "institution_id", "position", "kind", "visit_id", "visit_version", "visit_on",
-            "linked", "decision", "rejected_for", "made_version",
+            "linked", "taken_out", "decision", "rejected_for", "made_version",
         ),
         days=("visit_on",),
     )  # fmt: skip
 
+    objects = ItemManager()
+    with_taken_out = models.Manager()  # noqa: DJ012 - the second manager, no field
+
     class Meta:
         constraints = [
-            models.UniqueConstraint(name="corrections_item_place", fields=["application", "position"]),
             models.UniqueConstraint(
-                name="corrections_item_visit_once", fields=["application", "visit"], condition=Q(visit__isnull=False)
+                name="corrections_item_place", fields=["application", "position"], condition=Q(taken_out=False)
+            ),
+            models.UniqueConstraint(
+                name="corrections_item_visit_once",
+                fields=["application", "visit"],
+                condition=Q(visit__isnull=False, taken_out=False),
             ),
             models.CheckConstraint(name="corrections_item_kind", condition=Q(kind__in=list(ItemKind))),
             models.CheckConstraint(
@@ -179,8 +196,8 @@ class StepTaken(models.Model):
     application = models.ForeignKey(Application, models.PROTECT, related_name="steps")
     institution = models.ForeignKey(Institution, models.PROTECT, related_name="+", db_index=False)
     step = models.CharField(max_length=12, choices=[(step.value, step.label) for step in Step])
-    from_state = models.CharField(max_length=12, blank=True)
-    to_state = models.CharField(max_length=12)
+    from_state = models.CharField(max_length=12, blank=True, choices=_STATES)
+    to_state = models.CharField(max_length=12, choices=_STATES)
     by = models.ForeignKey(User, models.PROTECT, related_name="+", db_index=False)
     from_desk = models.BooleanField()
     at = models.DateTimeField(db_default=ProgrammeNow())

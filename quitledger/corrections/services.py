@@ -135,7 +135,8 @@ def rewrite_application(
         _refuse_where(_problems(found.case, reason, discovered_on, items))
         kept = {item.uid for item in items}
         for item in found.items.exclude(uid__in=kept):
-            item.delete()
+            item.taken_out = True
+            item.save(update_fields=["taken_out"])
         found.reason, found.discovered_on = reason.strip(), discovered_on  # type: ignore[assignment]
         _write_items(found, items)
         _take(found, Step.REWRITE, State.DRAFT, "", by)
@@ -174,13 +175,13 @@ def _problems(case: Case, reason: str, discovered_on: date | None, items: Sequen
 def _write_items(application: Application, items: Sequence[ItemEntry]) -> None:
     application.items.update(position=F("position") + _ASIDE)
     for position, item in enumerate(items):
-        Item.objects.update_or_create(
+        Item.with_taken_out.update_or_create(
             uid=item.uid,
             application=application,
             defaults={
                 "institution_id": application.institution_id, "position": position, "kind": item.kind,
                 "visit": item.visit, "visit_version": item.visit_version, "visit_on": item.visit_on,
-                "contents": contents_of(item.entry) if item.entry else None, "linked": item.linked,
+                "contents": contents_of(item.entry) if item.entry else None, "linked": item.linked, "taken_out": False,
             },
         )  # fmt: skip
 
@@ -285,6 +286,7 @@ def see_decision(*, application: Application, by: Actor) -> None:
         if found.seen_at is None:
             found.seen_at, found.version = _now(), found.version + 1
             found.save(update_fields=["seen_at", "version"])
+            journal.record("correction.see", record_type="correction", uids=[found.uid], version=found.version)
             application.version, application.seen_at = found.version, found.seen_at
 
 
@@ -453,9 +455,15 @@ def _put_right(application: Application, items: Sequence[Item], by: Actor) -> No
 def trial(application: Application, items: Sequence[Item], *, by: Actor) -> list[Problem]:
     """What would stand in the way if the items not rejected were approved now: written, and taken back again.
 
-    Fields: item-N, N the place of the item. Raises PermissionDenied.
+    Fields: item-N, N the place of the item. Journals the read. Raises PermissionDenied.
     """
     by.require(Permission.CORRECTION_READ)
+    journal.record(
+        Permission.CORRECTION_READ,
+        record_type="correction",
+        uids=[application.uid, application.case.uid],
+        fields=["courses"],
+    )
     tried = {item.pk: Permit() for item in items if item.decision != "rejected"}
     with transaction.atomic():
         with within(by, application.institution_id) as there:

@@ -70,10 +70,9 @@ GRANT SELECT, INSERT (uid, month, reach, county, institution_id, closes_at, reas
 
 GRANT SELECT, INSERT, UPDATE, DELETE ON visits_draft TO {app};
 
--- Corrections: applied for by the institution, decided by the desk; the triggers say what each may write. An item may be
--- taken out of a draft; a step and a permit are written once.
+-- Corrections: applied for by the institution, decided by the desk; the triggers say what each may write. A
+-- step and a permit are written once.
 GRANT SELECT, INSERT, UPDATE ON corrections_application, corrections_item TO {app};
-GRANT DELETE ON corrections_item TO {app};
 GRANT SELECT, INSERT ON corrections_steptaken, visits_permit TO {app};
 GRANT SELECT ON corrections_application_history, corrections_item_history TO {app};
 -- Evidence: attached, and taken out of a draft: its row says so and stays, its file goes.

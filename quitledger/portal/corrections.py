@@ -289,10 +289,13 @@ def _show(
     by = request.desk.actor
     items = list(application.items.select_related("visit__case__person").order_by("position"))
     open_now = application.state in OPEN
-    problems = services.trial(application, items, by=by) if open_now else []
-    journal.record(
-        Permission.CORRECTION_READ, record_type="correction", uids=[application.uid, application.case.uid],
-    )  # fmt: skip
+    problems = []
+    if open_now:
+        problems = services.trial(application, items, by=by)
+    else:
+        journal.record(
+            Permission.CORRECTION_READ, record_type="correction", uids=[application.uid, application.case.uid]
+        )
     steps = [one for one in Step if _offered(request, application, one)]
     bound = {step: form} if step else {}
     details = (

@@ -201,6 +201,7 @@ class Permit(models.Model):
             "id", "uid", "application", "person_id", "institution_id", "visit", "kind", "expected_version", "from_on",
             "visit_on", "is_late", "applied_by_id", "signed_by_id", "decided_by_id", "decided_at", "used_at", "used_xid",
         ),
+        days=("decided_at",),
     )  # fmt: skip
 
     class Meta:

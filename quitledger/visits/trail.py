@@ -47,6 +47,7 @@ ACTIONS: dict[str, tuple[str, str]] = {
     _P.VISIT_VOID: (WRITTEN, Words("作廢就醫資料")),
     _P.VISIT_RESTORE: (WRITTEN, Words("恢復就醫資料")),
     _P.CORRECTION_READ: (SEEN, Words("查看更正申請")),
+    "correction.see": (SEEN, Words("看過更正申請的審核結果")),
     "correction.write": (WRITTEN, Words("填寫更正申請")),
     "correction.rewrite": (WRITTEN, Words("修改更正申請")),
     "correction.submit": (WRITTEN, Words("更正申請送簽核")),

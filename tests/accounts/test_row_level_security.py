@@ -32,6 +32,10 @@ BY_THE_AGENCY = ("refused", "refused", "no scope", "done", "refused")
 # before the policy and refuse the rest (tests/corrections/test_evidence.py).
 ATTACHED = {"select": SEEN, "insert": IN_ANY_SCOPE, "update": ("done", "unseen", "no scope", "done", "unseen")}
 
+# Applied for by the institution, decided by the desk; the triggers say what each may write.
+BY_BOTH = ("done", "refused", "no scope", "done", "refused")
+APPLIED = {"select": SEEN, "insert": BY_BOTH, "update": ("done", "unseen", "no scope", "done", "unseen")}
+
 NOTHING: dict[str, tuple[str, ...]] = {}
 READ = {"select": FREE}
 KEPT = {"select": SEEN}  # written by the database alone
@@ -88,6 +92,8 @@ TABLES = {
     "cases_mergedrecord": OF_THE_DESK,
     "cases_person": {"select": SEEN, "update": LOCKED},
     "cases_person_history": NOTHING,
+    "corrections_application": APPLIED,
+    "corrections_application_history": KEPT,
     "corrections_evidence": ATTACHED,
     "corrections_evidence_history": KEPT,
     "corrections_evidencefile": {
@@ -95,6 +101,11 @@ TABLES = {
         "update": NO_RIGHT,
         "delete": ("done", "unseen", "no scope", "done", "unseen"),
     },
+    "corrections_item": ATTACHED,
+    "corrections_item_history": KEPT,
+    "corrections_serial": NOTHING,
+    "corrections_steptaken": {"select": SEEN, "insert": BY_BOTH},
+    "corrections_steptaken_history": NOTHING,
     "django_content_type": READ,
     "django_migrations": READ,
     "institutions_certificate": LISTED,
@@ -128,6 +139,11 @@ TABLES = {
     "visits_medicationline_history": KEPT,
     "visits_medicine": READ,
     "visits_month": READ,
+    "visits_permit": {
+        "select": SEEN,
+        "insert": IN_ANY_SCOPE,
+    },  # refused by triggers: tests/corrections/test_no_way_around.py,
+    "visits_permit_history": NOTHING,
     "visits_service": TAKEN_OUT,
     "visits_service_history": KEPT,
     "visits_servicemonth": KEPT,
@@ -203,13 +219,30 @@ def clinic(committed: Any, owner: psycopg.Connection) -> dict[str, int]:
 
 
 def an_evidence(owner: psycopg.Connection, at: Any) -> None:
-    """A piece of evidence of a draft of the clinic."""
+    """An application of the clinic, with all that hangs on one."""
     application = one(
         owner,
         "INSERT INTO corrections_application (uid, institution_id, case_id, person_id, state, on_paper, reason,"
         " discovered_on, written_by_id, single_person, version)"
-        " VALUES (gen_random_uuid(), %s, %s, %s, 'draft', false, 'test', '2025-04-01', %s, false, 1) RETURNING id",
+        " VALUES (gen_random_uuid(), %s, %s, %s, 'withdrawn', false, 'test', '2025-04-01', %s, false, 1) RETURNING id",
         [at.institution, at.case, at.person, at.account],
+    )
+    owner.execute(
+        "INSERT INTO corrections_item (uid, application_id, institution_id, position, kind, visit_on, contents, linked, taken_out,"
+        " decision, rejected_for) VALUES (gen_random_uuid(), %s, %s, 0, 'late_entry', '2025-02-15', '{}', false, false, '', '')",
+        [application, at.institution],
+    )
+    owner.execute(
+        "INSERT INTO corrections_steptaken (application_id, institution_id, step, from_state, to_state, by_id, from_desk, text)"
+        " VALUES (%s, %s, 'write', '', 'draft', %s, false, '')",
+        [application, at.institution, at.account],
+    )
+    owner.execute(
+        "INSERT INTO visits_permit (uid, application, person_id, institution_id, visit, kind, expected_version, visit_on, is_late,"
+        " applied_by_id, decided_by_id) SELECT gen_random_uuid(), a.uid, a.person_id, a.institution_id, gen_random_uuid(), 'record',"
+        " 0, '2025-02-15', true, a.written_by_id, u.id FROM corrections_application a, accounts_user u"
+        " WHERE a.id = %s AND u.username = 'desk_officer'",
+        [application],
     )
     evidence = one(
         owner,
@@ -430,7 +463,7 @@ def test_functions_with_the_owners_rights_are_few_and_look_nothing_up_in_a_calle
         "programme_now", "programme_today", "current_scope", "scope_was_set", "current_account", "is_owner",
         "institutions_enter", "institutions_is_elsewhere", "cases_find_person", "visits_closes_at", "visits_open_months",
         "cases_persons_found", "cases_person_facts", "cases_change_person", "visits_merge_persons",
-        "visits_recorded_since_merge", "visits_undo_merge",
+        "visits_recorded_since_merge", "visits_undo_merge", "corrections_count_accounts",
         "visits_course_facts", "visits_write_courses", "visits_recording_facts", "visits_count_drafts", "visits_hand_over_drafts",
     }  # fmt: skip
     path = "ARRAY['search_path=public, pg_temp']"

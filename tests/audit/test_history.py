@@ -44,14 +44,15 @@ NOT_FOLLOWED = {
 }  # fmt: skip
 
 
-# A draft with an item and its first step, and a permit of nobody's.
+# An application with an item and its first step, and a permit of nobody's.
 _APPLICATION = """
 WITH a AS (INSERT INTO corrections_application (uid, institution_id, case_id, person_id, state, on_paper, reason,
     discovered_on, written_by_id, single_person, version)
-  VALUES (gen_random_uuid(), %(institution)s, %(case)s, %(person)s, 'draft', false, '漏登', '2025-04-01', %(account)s, false, 1)
+  VALUES (gen_random_uuid(), %(institution)s, %(case)s, %(person)s, 'withdrawn', false, '漏登', '2025-04-01', %(account)s, false, 1)
   RETURNING id, uid),
-i AS (INSERT INTO corrections_item (uid, application_id, institution_id, position, kind, visit_on, contents, linked, decision,
-    rejected_for) SELECT gen_random_uuid(), a.id, %(institution)s, 0, 'late_entry', '2025-02-15', '{}', false, '', '' FROM a),
+i AS (INSERT INTO corrections_item (uid, application_id, institution_id, position, kind, visit_on, contents, linked,
+    taken_out, decision, rejected_for)
+  SELECT gen_random_uuid(), a.id, %(institution)s, 0, 'late_entry', '2025-02-15', '{}', false, false, '', '' FROM a),
 s AS (INSERT INTO corrections_steptaken (application_id, institution_id, step, from_state, to_state, by_id, from_desk, text)
   SELECT a.id, %(institution)s, 'write', '', 'draft', %(account)s, false, '' FROM a)
 INSERT INTO visits_permit (uid, application, person_id, institution_id, visit, kind, expected_version, visit_on, is_late,

@@ -143,6 +143,7 @@ def waiting(committed: Any) -> Any:
         "UPDATE corrections_item SET visit_on = '2025-02-01'",
         "UPDATE corrections_item SET contents = '{}'",
         "UPDATE corrections_item SET decision = 'approved'",
+        "UPDATE corrections_item SET taken_out = true",
         "DELETE FROM corrections_item",
         "UPDATE corrections_steptaken SET text = 'x'",
         "DELETE FROM corrections_steptaken",

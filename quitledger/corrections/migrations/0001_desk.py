@@ -62,6 +62,7 @@ class Migration(migrations.Migration):
                 ('visit_on', models.DateField(verbose_name='就醫日期')),
                 ('contents', models.JSONField(null=True)),
                 ('linked', models.BooleanField(default=False)),
+                ('taken_out', models.BooleanField(default=False)),
                 ('decision', models.CharField(blank=True, choices=[('approved', '核可'), ('rejected', '退回')], max_length=10)),
                 ('rejected_for', models.CharField(blank=True, choices=[('evidence', '證明文件不足'), ('date', '就醫日期與病歷不符'), ('repeated', '重複申請'), ('rule', '不符合規定'), ('other', '其他')], max_length=20)),
                 ('made_version', models.PositiveIntegerField(null=True)),
@@ -75,8 +76,8 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('step', models.CharField(choices=[('write', '開始填寫'), ('rewrite', '修改'), ('submit', '送業務主管簽核'), ('sign', '簽核並送出'), ('hand_back', '退回填寫人'), ('withdraw', '撤回'), ('register', '登記紙本申請'), ('claim', '承辦'), ('release', '放回待審'), ('ask', '詢問機構'), ('answer', '回覆管理窗口'), ('decide', '審核'), ('confirm', '複審同意'), ('refer_back', '複審退回承辦人')], max_length=12)),
-                ('from_state', models.CharField(blank=True, max_length=12)),
-                ('to_state', models.CharField(max_length=12)),
+                ('from_state', models.CharField(blank=True, choices=[('draft', '草稿'), ('to_sign', '待簽核'), ('new', '待審'), ('in_review', '審核中'), ('waiting', '等機構回覆'), ('second', '待複審'), ('approved', '已核可'), ('in_part', '部分核可'), ('rejected', '已退回'), ('withdrawn', '已撤回')], max_length=12)),
+                ('to_state', models.CharField(choices=[('draft', '草稿'), ('to_sign', '待簽核'), ('new', '待審'), ('in_review', '審核中'), ('waiting', '等機構回覆'), ('second', '待複審'), ('approved', '已核可'), ('in_part', '部分核可'), ('rejected', '已退回'), ('withdrawn', '已撤回')], max_length=12)),
                 ('from_desk', models.BooleanField()),
                 ('at', models.DateTimeField(db_default=quitledger.audit.database.ProgrammeNow())),
                 ('text', models.CharField(blank=True, max_length=1000)),
@@ -138,11 +139,11 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='item',
-            constraint=models.UniqueConstraint(fields=('application', 'position'), name='corrections_item_place'),
+            constraint=models.UniqueConstraint(condition=models.Q(('taken_out', False)), fields=('application', 'position'), name='corrections_item_place'),
         ),
         migrations.AddConstraint(
             model_name='item',
-            constraint=models.UniqueConstraint(condition=models.Q(('visit__isnull', False)), fields=('application', 'visit'), name='corrections_item_visit_once'),
+            constraint=models.UniqueConstraint(condition=models.Q(('taken_out', False), ('visit__isnull', False)), fields=('application', 'visit'), name='corrections_item_visit_once'),
         ),
         migrations.AddConstraint(
             model_name='item',

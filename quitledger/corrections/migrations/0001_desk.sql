@@ -126,33 +126,31 @@ ALTER TABLE corrections_steptaken ADD CONSTRAINT corrections_steptaken_applicati
   FOREIGN KEY (application_id, institution_id) REFERENCES corrections_application (id, institution_id);
 
 -- What was signed is what is decided: items are written and taken out while it is a draft (or added by whoever registers
--- what came on paper, before anything else is done with it), and then only decided, by the desk.
+-- what came on paper, before anything else is done with it), and then only decided, by the desk. None is deleted.
 CREATE FUNCTION corrections_keep_items() RETURNS trigger LANGUAGE plpgsql
   SECURITY DEFINER SET search_path = public, pg_temp AS $$
 DECLARE
   a corrections_application;
 BEGIN
-  SELECT * INTO a FROM corrections_application
-    WHERE id = CASE WHEN TG_OP = 'DELETE' THEN OLD.application_id ELSE NEW.application_id END;
+  SELECT * INTO a FROM corrections_application WHERE id = NEW.application_id;
   IF a.state = 'draft' OR TG_OP = 'INSERT' AND a.on_paper AND a.state = 'new' AND a.version = 1
      AND a.written_by_id = current_account() THEN
-    IF TG_OP <> 'DELETE' AND (NEW.decision <> '' OR NEW.made_version IS NOT NULL) THEN
+    IF NEW.decision <> '' OR NEW.made_version IS NOT NULL THEN
       RAISE EXCEPTION 'an item that was not sent is not decided' USING ERRCODE = 'check_violation',
         CONSTRAINT = 'corrections_item_undecided';
     END IF;
   ELSIF TG_OP <> 'UPDATE' OR a.state NOT IN ('in_review', 'second', 'approved', 'in_part', 'rejected')
      OR current_scope() <> 0
      OR (NEW.id, NEW.uid, NEW.application_id, NEW.position, NEW.kind, NEW.visit_id, NEW.visit_version, NEW.visit_on,
-         NEW.contents, NEW.linked) IS DISTINCT FROM
+         NEW.contents, NEW.linked, NEW.taken_out) IS DISTINCT FROM
         (OLD.id, OLD.uid, OLD.application_id, OLD.position, OLD.kind, OLD.visit_id, OLD.visit_version, OLD.visit_on,
-         OLD.contents, OLD.linked) THEN
+         OLD.contents, OLD.linked, OLD.taken_out) THEN
     RAISE EXCEPTION 'what was sent stays as it was sent' USING ERRCODE = 'check_violation',
       CONSTRAINT = 'corrections_item_as_sent';
   END IF;
-  IF TG_OP = 'DELETE' THEN RETURN OLD; END IF;
   RETURN NEW;
 END $$;
-CREATE TRIGGER as_sent BEFORE INSERT OR UPDATE OR DELETE ON corrections_item
+CREATE TRIGGER as_sent BEFORE INSERT OR UPDATE ON corrections_item
   FOR EACH ROW WHEN (NOT is_owner()) EXECUTE FUNCTION corrections_keep_items();
 
 CREATE FUNCTION corrections_stamp_step() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -181,7 +179,7 @@ BEGIN
      OR a.state = 'second' AND a.decided_by_id = NEW.decided_by_id
      OR NOT EXISTS (
        SELECT FROM corrections_item i LEFT JOIN visits_visit v ON v.id = i.visit_id
-       WHERE i.application_id = a.id AND coalesce(v.uid, i.uid) = NEW.visit
+       WHERE i.application_id = a.id AND NOT i.taken_out AND coalesce(v.uid, i.uid) = NEW.visit
          AND coalesce(i.visit_version, 0) = NEW.expected_version AND i.visit_on = NEW.visit_on
          AND NEW.kind = (CASE i.kind WHEN 'late_entry' THEN 'record' WHEN 'void' THEN 'void' WHEN 'restore' THEN 'restore'
                                     ELSE 'change' END)) THEN
