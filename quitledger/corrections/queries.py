@@ -90,6 +90,14 @@ def search(asked: ApplicationQuery, *, by: Actor) -> QuerySet[Application]:
     )
 
 
+def due(application: Application) -> date | None:
+    """Until when it is somebody's turn; None where nothing is said of that."""
+    if application.sent_at is None:
+        return None
+    received_on, since = (at.astimezone(TAIPEI).date() for at in (application.sent_at, application.changed_at))
+    return rules.due_on(State(application.state), received_on=application.received_on or received_on, since=since)
+
+
 def waiting_for(by: Actor) -> dict[str, int]:
     """How many applications wait for the actor, by what for: to_finish, to_sign, to_answer, news; at the desk new, mine, second."""
     if not by.may(Permission.CORRECTION_READ):

@@ -6,10 +6,11 @@ domain.md §3: true visit date, discovery date, reason and evidence are separate
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 
 from quitledger.accounts.permissions import Permission, Role
+from quitledger.policy import PolicyGap, policy_on
 from quitledger.policy.problem import Problem
 from quitledger.policy.sentences import Month, Sentence, Words
 from quitledger.visits.rules import UNSTORABLE
@@ -86,6 +87,30 @@ STATES: dict[State, Standing] = {
 }
 OPEN = tuple(state for state in State if STATES[state].owner is not Owner.NOBODY)
 DECIDED = (State.APPROVED, State.IN_PART, State.REJECTED)
+
+
+# How long it may be somebody's turn, by policy.
+_LIMITS = {
+    State.NEW: "correction_decision_days",
+    State.IN_REVIEW: "correction_decision_days",
+    State.SECOND: "correction_decision_days",
+    State.WAITING: "correction_answer_days",
+}
+
+
+def due_on(state: State, *, received_on: date, since: date) -> date | None:
+    """Until when it is somebody's turn: of a question from the day it was asked (`since`), else from the day of receipt.
+
+    None where it is nobody's turn, or the programme says no limit (the value is unknown).
+    """
+    name = _LIMITS.get(state)
+    if name is None:
+        return None
+    begins = since if state is State.WAITING else received_on
+    try:
+        return begins + timedelta(days=policy_on(begins, name))
+    except PolicyGap:
+        return None
 
 
 class Step(StrEnum):

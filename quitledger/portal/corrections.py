@@ -25,6 +25,7 @@ from quitledger.corrections.queries import (
     ApplicationQuery,
     application_of,
     compared,
+    due,
     numbers,
     received,
     rejections,
@@ -100,7 +101,7 @@ def correction_list(request: Request) -> HttpResponse:
         _label, states = VIEWS[data["view"] or "open"]
         asked = ApplicationQuery(states, data.get("institution", ""), data["kind"], data.get("mine", False))
         page = Paginator(search(asked, by=by), PAGE_ROWS).get_page(request.GET.get("page"))
-        rows = [(one, _row(one)) for one in page]
+        rows = [(one, _row(one, request)) for one in page]
         journal.record(Permission.CORRECTION_READ, record_type="correction", uids=[one.uid for one, _row in rows])
         context = {"form": form, "page": page, "rows": rows, "waiting": waiting_for(by), "names": _names(page)}
     else:
@@ -108,12 +109,15 @@ def correction_list(request: Request) -> HttpResponse:
     return render(request, "corrections/list.html", context, status=422 if form.errors else 200)
 
 
-def _row(application: Application) -> dict[str, Any]:
+def _row(application: Application, request: Request) -> dict[str, Any]:
+    until = due(application)
     items = sorted(application.items.all(), key=lambda item: item.position)
     return {
         "state": STATES[State(application.state)],
         "kinds": [ITEM_KINDS[ItemKind(item.kind)].label for item in items],
         "days": [item.visit_on for item in items],
+        "until": until,
+        "overdue": until is not None and until < request.desk.today,
     }
 
 
@@ -307,7 +311,7 @@ def _show(
         "steps": {str(one): bound.get(one) or _form_of(one, application, items) for one in steps},
         "taken": application.steps.select_related("by"), "failed": form, "single": services.accounts_of(application.institution_id) == 1,
         "settled": services.touches_settled(application), "is_open": open_now,
-        "late_days": _late_days(application),
+        "late_days": _late_days(application), "until": due(application),
     }  # fmt: skip
     return render(request, "corrections/show.html", context | evidence_of(request, application), status=status)
 

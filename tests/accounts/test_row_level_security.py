@@ -142,7 +142,7 @@ TABLES = {
     "visits_permit": {
         "select": SEEN,
         "insert": IN_ANY_SCOPE,
-    },  # refused by triggers: tests/corrections/test_no_way_around.py,
+    },  # triggers refuse: corrections/test_no_way_around.py
     "visits_permit_history": NOTHING,
     "visits_service": TAKEN_OUT,
     "visits_service_history": KEPT,

@@ -248,3 +248,24 @@ def test_a_note_that_was_emptied_is_none() -> None:
 def test_the_diagram_of_the_documentation_is_that_of_the_rules() -> None:
     shown = (Path(__file__).parents[2] / "docs" / "corrections" / "states.md").read_text(encoding="utf-8")
     assert shown == diagram.page(), "python -m quitledger.corrections.diagram > docs/corrections/states.md"
+
+
+ASKED, RECEIVED = date(2025, 4, 10), date(2025, 4, 1)
+
+
+@pytest.mark.parametrize(
+    ("state", "expected"),
+    [
+        (State.NEW, RECEIVED + timedelta(days=30)),
+        (State.IN_REVIEW, RECEIVED + timedelta(days=30)),
+        (State.SECOND, RECEIVED + timedelta(days=30)),
+        (State.WAITING, ASKED + timedelta(days=7)),
+        (State.DRAFT, None),
+        (State.APPROVED, None),
+    ],
+)
+def test_whose_turn_it_is_until_when(state: State, expected: date | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert rules.due_on(state, received_on=RECEIVED, since=ASKED) is None  # the programme says no limit
+    days = {"correction_decision_days": 30, "correction_answer_days": 7}
+    monkeypatch.setattr(rules, "policy_on", lambda day, name: days[name])
+    assert rules.due_on(state, received_on=RECEIVED, since=ASKED) == expected

@@ -80,6 +80,8 @@ UNKNOWN = {
     "service_prices_twd",
     "medicine_prices_twd",
     "followup_12_month_codes",
+    "correction_answer_days",
+    "correction_decision_days",
 }
 ASSUMED = {
     "recording_window_closing_hour",
@@ -124,6 +126,8 @@ SELECTED_BY = {
     "one_time_code_days": SelectingDay.ACT_DAY,
     "evidence_most_megabytes": SelectingDay.ACT_DAY,
     "evidence_most_files": SelectingDay.ACT_DAY,
+    "correction_answer_days": SelectingDay.ACT_DAY,
+    "correction_decision_days": SelectingDay.ACT_DAY,
     "account_unused_days": SelectingDay.ACT_DAY,
     "late_recording_consequence": SelectingDay.VISIT_MONTH,
 }
@@ -139,6 +143,8 @@ WHEN_BROKEN = {
     "other_institution_starts_next_course": Effect.NEXT_COURSE,
     "third_course": Effect.REFUSED,
     "yearly_quota": Effect.WARNING,
+    "correction_answer_days": Effect.WARNING,
+    "correction_decision_days": Effect.WARNING,
     "followup_window_days": Effect.REFUSED,
     "late_recording_consequence": Effect.DEDUCTION,
 }
