@@ -395,8 +395,14 @@ def correction_step(request: Request, uid: UUID, step: str) -> HttpResponse:
 
 
 def _in_the_form(problems: list[Problem], form: Form) -> list[Problem]:
-    """Problems of an item that the form asks about together with another stand above the form."""
-    return [one if one.field in form.fields else Problem(one.code, one.message, None, one.policy) for one in problems]
+    """Problems of an item that the form asks about together with another stand above the form, where they say more."""
+    here = [one for one in problems if one.field in form.fields]
+    said_here = {one.message for one in here}
+    return here + [
+        Problem(one.code, one.message, None, one.policy)
+        for one in problems
+        if one.field not in form.fields and one.message not in said_here
+    ]
 
 
 def _take(step: Step, application: Application, items: list[Any], form: Form, request: Request) -> Application:
