@@ -173,8 +173,14 @@ def _problems(case: Case, reason: str, discovered_on: date | None, items: Sequen
 
 
 def _write_items(application: Application, items: Sequence[ItemEntry]) -> None:
-    application.items.update(position=F("position") + _ASIDE)
+    """Write the items that are new or say something else, in their places."""
+    stood = {item.uid: (position, item) for position, item in enumerate(items_of(application))}
+    if any(uid in stood and stood[uid][0] != position for position, uid in enumerate(item.uid for item in items)):
+        application.items.update(position=F("position") + _ASIDE)
+        stood = {}
     for position, item in enumerate(items):
+        if stood.get(item.uid) == (position, item):
+            continue
         Item.with_taken_out.update_or_create(
             uid=item.uid,
             application=application,

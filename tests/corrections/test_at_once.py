@@ -6,7 +6,7 @@ from datetime import date, timedelta
 from typing import Any
 from uuid import uuid4
 
-from quitledger.accounts.scope import scoped
+from quitledger.accounts.scope import scoped, try_twice
 from quitledger.cases.models import Case
 from quitledger.cases.services import Registration, register_case
 from quitledger.corrections.models import Application
@@ -43,28 +43,44 @@ def people(number: int) -> list[Case]:
 
 
 def a_working_day(cases: list[Case], worker: int) -> Callable[[], list[str]]:
-    """One user's applications, from the draft to the decision: by recorder, supervisor and one of the desk in turn."""
+    """One user's applications, from the draft to the decision: by recorder, supervisor and one of the desk in turn.
+
+    Each step is a request, which is tried once more where the database refused it, as pages do.
+    """
 
     def work() -> list[str]:
-        ended = []
-        for number, case in enumerate(cases):
-            uid, day = uuid4(), FEBRUARY_15 - timedelta(days=6 * (worker % 3))
-            with step("recorder") as by:
-                item = ItemEntry(uid, ItemKind.LATE_ENTRY, entry=counselled(day, uid))
-                application = write_application(
-                    uid=uuid4(), case=Case.objects.select_related("person").get(pk=case.pk), reason="漏登",
-                    discovered_on=world.TODAY, items=[item], by=by,
-                )  # fmt: skip
-                application = submit_application(application=application, version=1, by=by)
-            with step("supervisor") as by:
-                application = sign_application(application=application, version=application.version, by=by)
-            decider = ("desk_officer", "desk_supervisor")[(worker + number) % 2]
-            with step(decider) as by:
-                application = claim_application(application=application, version=application.version, by=by)
-            ended.append(decided(application, username=decider).state)
-        return ended
+        day = FEBRUARY_15 - timedelta(days=6 * (worker % 3))
+        deciders = ("desk_officer", "desk_supervisor")
+        return [one_of_them(case, day, deciders[(worker + number) % 2]) for number, case in enumerate(cases)]
 
     return work
+
+
+def one_of_them(case: Case, day: date, decider: str) -> str:
+    """A late entry, through every state."""
+    uid, item = uuid4(), uuid4()
+
+    def write() -> Application:
+        with step("recorder") as by:
+            return write_application(
+                uid=uid, case=Case.objects.select_related("person").get(pk=case.pk), reason="漏登",
+                discovered_on=world.TODAY, by=by,
+                items=[ItemEntry(item, ItemKind.LATE_ENTRY, entry=counselled(day, item))],
+            )  # fmt: skip
+
+    def taken(username: str, do: Callable[..., Application]) -> Application:
+        def ask() -> Application:
+            with step(username) as by:
+                found = Application.objects.get(uid=uid)
+                return do(application=found, version=found.version, by=by)
+
+        return try_twice(ask)
+
+    try_twice(write)
+    taken("recorder", submit_application)
+    taken("supervisor", sign_application)
+    claimed_now = taken(decider, claim_application)
+    return try_twice(lambda: decided(claimed_now, username=decider)).state
 
 
 def test_a_thousand_applications_by_fifty_users_leave_none_half_applied(committed: Any) -> None:

@@ -64,7 +64,9 @@ def test_nobody_changes_a_closed_visit_without_an_unused_permit(
     assert one(owner, "SELECT count(*) FROM visits_visit") == 1
 
 
-def permit(owner: Any, application: UUID, visit: UUID, **changes: Any) -> tuple[str, dict[str, Any]]:
+def permit(
+    owner: Any, application: UUID, visit: UUID, changes: dict[str, Any] | None = None
+) -> tuple[str, dict[str, Any]]:
     """The statement that gives a permit for what an application asks, and what it says."""
     row = owner.execute(
         "SELECT a.uid, a.person_id, a.institution_id, a.written_by_id, a.signed_by_id FROM corrections_application a"
