@@ -303,7 +303,7 @@ def test_after_the_window_has_closed_the_page_says_so_and_what_to_do_and_keeps_w
 
     then_it_is_refused(page, "114 年 2 月的登錄期限 114/03/20 24:00 已過，貴機構不能再自行新增")
     what_now = page.get_by_role("region", name="登錄期限已過，還可以怎麼做")
-    expect(what_now).to_contain_text("請向管理窗口申請補登")
+    expect(what_now.get_by_role("link", name="申請補登")).to_have_attribute("href", f"/cases/{case.uid}/late-entry")
     then_what_was_typed_is_still_there(page, "114/2/15", note="家屬來電")
     expect(page.locator(".submit")).to_contain_text("114 年 2 月登錄期限 114/03/20 24:00，已截止")
     then_the_database_holds(site, case)

@@ -290,6 +290,6 @@ def test_a_closed_window_is_said_with_the_moment_the_rule_and_what_can_be_done(r
     assert answer.status_code == 422
     assert "114 年 2 月的登錄期限 114/03/20 24:00 已過" in answer.text
     assert "登錄期限已過，還可以怎麼做" in answer.text
-    assert "附錄九" in answer.text
+    assert "/late-entry" in answer.text
     assert 'value="漏登"' in answer.text
     assert 'value="114/2/15"' in answer.text
