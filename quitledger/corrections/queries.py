@@ -15,8 +15,7 @@ from quitledger.accounts.permissions import Permission, Role
 from quitledger.institutions.models import InstitutionDetails
 from quitledger.policy import TAIPEI
 from quitledger.policy.problem import Problem
-from quitledger.policy.roc_formats import format_roc_month
-from quitledger.policy.sentences import Sentence, Several, Words
+from quitledger.policy.sentences import Month, Sentence, Several, Words
 from quitledger.visits.history import FIELDS, entry_at, said_of_entry
 from quitledger.visits.models import Permit, Visit
 from quitledger.visits.queries import closes_at
@@ -277,7 +276,7 @@ def numbers(first: date, last: date, group: str, *, by: Actor) -> list[Numbers]:
 def _numbers(row: tuple[Any, ...]) -> Numbers:
     label, *counts, median = row
     days = None if median is None else median.quantize(Decimal("0.1"), ROUND_HALF_UP)
-    named = format_roc_month(label) if isinstance(label, date) else label
+    named = Sentence("{month}", month=Month(label)) if isinstance(label, date) else label
     return Numbers(*[named, *counts, days])
 
 

@@ -11,6 +11,7 @@ from django.db.models import Model
 
 from quitledger.cases.models import Case
 from quitledger.institutions.models import Profession
+from quitledger.policy.sentences import Sentence, Words
 
 from . import rules
 from .course_records import CourseBook
@@ -94,7 +95,7 @@ class Known:
             uid = UUID(text)
             self.staff_ids[uid] = staff_id
             periods[institution_id, uid].append(rules.StaffPeriod(_day(starts_on), _day(ends_on), *may))
-            label = f"{Profession(profession).label} {name}"
+            label = Sentence("{profession} {name}", profession=Words(Profession(profession).label), name=name)
             self.staff[institution_id][uid] = rules.StaffFacts(label, tuple(periods[institution_id, uid]))
 
     def next_key(self, model: type[Model]) -> int:
