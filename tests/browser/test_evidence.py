@@ -43,7 +43,7 @@ def test_a_photograph_is_shown(application, signed_in_as, tmp_path):
     page = signed_in_as("recorder")
     choose(page, application, files.a_photograph(), tmp_path, "IMG_1.jpg")
     expect(page.get_by_text("已附上：")).to_be_visible()
-    page.get_by_role("table").get_by_role("link").last.click()
+    page.get_by_role("region", name="證明文件").get_by_role("listitem").get_by_role("link").last.click()
     assert page.evaluate("[document.images[0].naturalWidth, document.images[0].naturalHeight]") == [40, 80]
 
 
