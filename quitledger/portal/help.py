@@ -1,7 +1,8 @@
 """Pages for whoever cannot get in, and the answer for whoever watches the server."""
 
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
+from django.shortcuts import redirect, render
+from django.templatetags.static import static
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
@@ -13,6 +14,13 @@ from .permissions import public
 def help_connection(request: HttpRequest) -> HttpResponse:
     """無法連線？ The advice of the agency's notice, section 壹 (site certificates renewed, proxies not updated)."""
     return render(request, "help_connection.html", {"host": request.get_host()})
+
+
+@public
+@require_safe
+def favicon(request: HttpRequest) -> HttpResponse:
+    """Where browsers look for our sign beside what is no page (a picture)."""
+    return redirect(static("quitledger/favicon.svg"))
 
 
 @public

@@ -157,5 +157,6 @@ urlpatterns = [
     path("policies/<slug:name>", policies.policy_show, name="policy_show"),
     path("help/connection", help.help_connection, name="help_connection"),
     path("components", gallery.component_gallery, name="component_gallery"),
+    path("favicon.ico", help.favicon, name="favicon"),
     path("healthz", help.healthz, name="healthz"),
 ]

@@ -534,6 +534,7 @@ SCREENS = [
 NO_SCREEN = {
     "case_sheet", "correction_form", "correction_evidence",  # files
     "correction_detach", "correction_attach_sheet",  # buttons of other screens
+    "favicon",  # the way to a picture
     "healthz",  # one word for whoever watches the server
     "switch_language", "person_unlock", "person_confirm",  # buttons of other screens
     "register_download", "register_sample", "finding_download", "audit_download", "correction_download",  # files

@@ -146,6 +146,7 @@ TABLE: dict[str, tuple[Access | Permission, dict[str, Any], set[int], set[int]]]
     "policy_show": (Access.PUBLIC, RULE, {200}, {200, 405}),
     "component_gallery": (Access.SIGNED_IN, {}, {200}, {405}),
     "help_connection": (Access.PUBLIC, {}, {200}, {200, 405}),
+    "favicon": (Access.PUBLIC, {}, {302}, {302, 405}),
     "healthz": (Access.PUBLIC, {}, {200}, {200, 405}),
     # signing in: who is signed in already is led away from it
     "account_login": (Access.PUBLIC, {}, {302}, {302}),
