@@ -12,7 +12,7 @@ from pypdf import PdfReader
 from quitledger.accounts.scope import scoped
 from quitledger.corrections.evidence import MEGABYTE, REFUSALS
 from quitledger.corrections.models import Application, Evidence
-from quitledger.corrections.services import submit_application
+from quitledger.corrections.services import sign_application, submit_application
 from quitledger.policy.identity import make_up
 from quitledger.portal.evidence import MOST_REQUEST_BYTES
 
@@ -28,6 +28,14 @@ DOTS = "../../etc/秘密的檔名 示範甲.pdf"
 def draft(db: Any) -> Application:
     with step("recorder") as by:
         return written([late()], by)
+
+
+def at_the_desk(draft: Application) -> None:
+    """It was signed and sent: what is a draft is the institution's own."""
+    with step("recorder") as by:
+        version = submit_application(application=draft, version=draft.version, by=by).version
+    with step("supervisor") as by:
+        sign_application(application=draft, version=version, by=by)
 
 
 def page_of(application: Application, name: str = "correction_attach", **more: UUID) -> str:
@@ -212,6 +220,7 @@ def words_of(answer: Any) -> str:
 @pytest.mark.parametrize("name", ["case_sheet", "correction_form"])
 def test_paper_has_the_whole_number_only_where_the_institution_asks_for_it_by_the_button(draft, browse, name):
     number = make_up(1)
+    at_the_desk(draft)
     page = reverse(name, kwargs={"uid": draft.case.uid if name == "case_sheet" else draft.uid})
     action = name.replace("_", ".")
     for username, method, whole in (
@@ -242,6 +251,8 @@ def test_the_desk_reads_what_the_institution_attached(draft, browse):
     send(browse("recorder"), draft, files.a_pdf())
     (evidence,) = pieces()
     desk = browse("desk_officer")
+    assert desk.get(page_of(draft)).status_code == 404
+    at_the_desk(draft)
     page = desk.get(page_of(draft)).text
     assert "證明文件 1" in page
     assert "附上檔案" not in page
