@@ -101,9 +101,10 @@ def correction_list(request: Request) -> HttpResponse:
         _label, states = VIEWS[data["view"] or "open"]
         asked = ApplicationQuery(states, data.get("institution", ""), data["kind"], data.get("mine", False))
         page = Paginator(search(asked, by=by), PAGE_ROWS).get_page(request.GET.get("page"))
-        rows = [(one, _row(one, request)) for one in page]
+        names = _names(page)
+        rows = [(one, _row(one, request) | {"institution": names.get(one.institution_id, "")}) for one in page]
         journal.record(Permission.CORRECTION_READ, record_type="correction", uids=[one.uid for one, _row in rows])
-        context = {"form": form, "page": page, "rows": rows, "waiting": waiting_for(by), "names": _names(page)}
+        context = {"form": form, "page": page, "rows": rows, "waiting": waiting_for(by)}
     else:
         context = {"form": form, "rows": None, "waiting": waiting_for(by)}
     return render(request, "corrections/list.html", context, status=422 if form.errors else 200)
