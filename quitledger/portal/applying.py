@@ -299,7 +299,9 @@ def _overwritten(request: Request, visit: Visit, form: OverwrittenForm, lines: A
                 )
             ]
         )
-    original: Entry | None = replace(entry_typed(form, lines), uid=visit.uid)
+    original: Entry | None = replace(
+        entry_typed(form, lines), uid=visit.uid, visit_on=data["visit_on"] or visit.visit_on
+    )
     if data["back_to"] != TYPED:
         original = entry_at(visit, int(data["back_to"]), by=request.desk.actor)
     assert original is not None  # the choices are versions of this visit
