@@ -19,6 +19,7 @@ from quitledger.accounts.scope import within
 from quitledger.audit import journal
 from quitledger.cases.models import Case
 from quitledger.cases.rules import person_emptied
+from quitledger.cases.services import recorded_otherwise
 from quitledger.institutions.models import Membership
 from quitledger.policy import TAIPEI
 from quitledger.policy.problem import Problem, Refused
@@ -77,7 +78,7 @@ def write_application(
         raise PermissionDenied("a case of another institution")
     known = Application.objects.filter(uid=uid, institution_id=case.institution_id).first()
     if known is not None:
-        return known
+        return _as_written(known, reason, discovered_on, items)
     _refuse_where(_problems(case, reason, discovered_on, items))
     assert discovered_on is not None  # the rules asked for it
     with transaction.atomic():
@@ -102,7 +103,7 @@ def register_on_paper(
     by.require(Permission.CORRECTION_REGISTER)
     known = Application.objects.filter(uid=uid).first()
     if known is not None:
-        return known
+        return _as_written(known, reason, discovered_on, items)
     problems = _problems(case, reason, discovered_on, items)
     if received_on > _now().date():
         problems.append(
@@ -130,7 +131,7 @@ def rewrite_application(
     by.require(Permission.CORRECTION_APPLY)
     with transaction.atomic():
         found = _locked(application, version, Step.REWRITE, by)
-        if (reason.strip(), discovered_on, list(items)) == (found.reason, found.discovered_on, items_of(found)):
+        if _says(found, reason, discovered_on, items):
             return found  # the form sent once more
         _refuse_where(_problems(found.case, reason, discovered_on, items))
         kept = {item.uid for item in items}
@@ -141,6 +142,19 @@ def rewrite_application(
         _write_items(found, items)
         _take(found, Step.REWRITE, State.DRAFT, "", by)
     return found
+
+
+def _says(application: Application, reason: str, discovered_on: date | None, items: Sequence[ItemEntry]) -> bool:
+    said = (application.reason, application.discovered_on, items_of(application))
+    return (reason.strip(), discovered_on, list(items)) == said
+
+
+def _as_written(known: Application, reason: str, discovered_on: date | None, items: Sequence[ItemEntry]) -> Application:
+    """The application that the same form made before. Raises Refused where the form says something else now."""
+    if not _says(known, reason, discovered_on, items):
+        what = Sentence("更正申請 {number}", number=known.case_no or rules.STATES[State(known.state)].label)
+        raise Refused([recorded_otherwise("application-written-otherwise", what)])
+    return known
 
 
 def items_of(application: Application) -> list[ItemEntry]:
