@@ -1,25 +1,51 @@
-"""What an item of an application would change: field by field, as pages and paper say it."""
+"""What an item of an application would change: field by field, and in which group of the form (附錄九), as pages, register
+and paper say it."""
+
+from collections.abc import Iterable
 
 from quitledger.accounts.actors import Actor
 from quitledger.accounts.permissions import Permission
+from quitledger.policy.sentences import Words
 from quitledger.visits.history import FIELDS, Said, entry_at, said_of_entry
+from quitledger.visits.rules import COUNSELLING, MEDICATION, Entry
 
 from .entries import entry_from
 from .models import Item
 from .rules import ItemKind
 
+# 資料組別. Basic data are corrected by the institution itself, or by the desk, without an application of this kind.
+BASIC, VISIT, COUNSEL, OTHER = Words("基本資料"), Words("就醫"), Words("衛教"), Words("其他")
+GROUPS = (BASIC, VISIT, COUNSEL, OTHER)
+GROUP_OF = {
+    "visit_on": VISIT, "visit_time": VISIT, MEDICATION: VISIT, COUNSELLING: COUNSEL, "pregnant": OTHER,
+    "cigarettes_per_day": OTHER, "co_ppm": OTHER, "note": OTHER,
+}  # fmt: skip
 
-def before_and_after(item: Item, *, by: Actor) -> tuple[Said, Said]:
-    """What the visit said in the version that was seen, and what it shall say; {} for a visit that is not there.
+
+def groups_of(fields: Iterable[str]) -> list[Words]:
+    """The groups to which the fields belong, in the order of the form; what is derived belongs to none."""
+    found = {GROUP_OF[field] for field in fields if field in GROUP_OF}
+    return [group for group in GROUPS if group in found]
+
+
+def entries_of(item: Item, *, by: Actor) -> tuple[Entry | None, Entry | None]:
+    """What stood in force when the item was written, and what it asks for; None for nothing in force.
 
     Raises PermissionDenied. Journal the read.
     """
     by.require(Permission.CORRECTION_READ)
-    before = entry_at(item.visit, item.visit_version, by=by) if item.visit and item.visit_version else None
-    after = entry_from(item.uid, item.contents) if item.contents else None
+    stood = None
+    if item.visit is not None and item.visit_version is not None:
+        stood = entry_at(item.visit, item.visit_version, by=by)
     if item.kind == ItemKind.RESTORE:  # it stands as it was, but counts for nothing now
-        return {}, said_of_entry(before) if before else {}
-    return said_of_entry(before) if before else {}, said_of_entry(after) if after else {}
+        return None, stood
+    return stood, entry_from(item.uid, item.contents) if item.contents is not None else None
+
+
+def before_and_after(item: Item, *, by: Actor) -> tuple[Said, Said]:
+    """As entries_of, in the words of versions; {} for nothing."""
+    before, after = (said_of_entry(entry) if entry else {} for entry in entries_of(item, by=by))
+    return before, after
 
 
 def changed_fields(before: Said, after: Said) -> list[tuple[str, str, str, str]]:

@@ -16,13 +16,13 @@ from quitledger.institutions.models import InstitutionDetails
 from quitledger.policy import TAIPEI
 from quitledger.policy.problem import Problem
 from quitledger.policy.sentences import Month, Sentence, Several, Words
-from quitledger.visits.history import FIELDS, entry_at, said_of_entry
+from quitledger.visits.history import FIELDS, said_of_entry
 from quitledger.visits.models import Permit, Visit
 from quitledger.visits.queries import closes_at
-from quitledger.visits.rules import COUNSELLING, Entry, Timeliness, recording_window, timeliness
+from quitledger.visits.rules import Entry, Timeliness, recording_window, timeliness
 
 from . import rules
-from .entries import entry_from
+from .differences import entries_of, groups_of
 from .models import Application, Item
 from .rules import ITEM_KINDS, ItemKind, State
 
@@ -126,6 +126,7 @@ def waiting_for(by: Actor) -> dict[str, int]:
 class Row:
     """One line of a comparison: what it says now and what it would say."""
 
+    field: str
     label: str
     before: str
     after: str
@@ -150,23 +151,10 @@ class Compared:
     @property
     def groups(self) -> list[Words]:
         """資料組別: what of the record is corrected."""
-        return groups_of(self.rows)
+        return groups_of(row.field for row in self.rows if row.changed)
 
 
-GROUPS = {"visit": Words("就醫資料"), "counselling": Words("衛教資料"), "other": Words("其他")}
-_OTHER = {"note", "timeliness"}
 _NOT_PREGNANT = Words("否")  # said by every visit
-
-
-def groups_of(rows: Sequence[Row]) -> list[Words]:
-    """The groups of the correction form (附錄九) in which something changes."""
-    labels = {str(label): name for name, label in FIELDS.items()}
-    found = {_group(labels.get(str(row.label), "timeliness")) for row in rows if row.changed}
-    return [label for name, label in GROUPS.items() if name in found]
-
-
-def _group(field: str) -> str:
-    return "counselling" if field == COUNSELLING else "other" if field in _OTHER else "visit"
 
 
 def compared(application: Application, problems: Sequence[Problem], *, by: Actor) -> list[Compared]:
@@ -178,11 +166,11 @@ def compared(application: Application, problems: Sequence[Problem], *, by: Actor
     permits = {one.visit: one for one in Permit.objects.filter(application=application.uid)}
     found = []
     for place, item in enumerate(items):
-        before, after = _entries(item, by)
+        before, after = entries_of(item, by=by)
         late = _late(application, item, permits)
         was, becomes = (said_of_entry(one) if one else {} for one in (before, after))
-        rows = [Row(label, was.get(name, ""), becomes.get(name, "")) for name, label in FIELDS.items()]
-        rows.append(Row(Words("登錄情形"), *_timeliness(application, item, before, late)))
+        rows = [Row(name, label, was.get(name, ""), becomes.get(name, "")) for name, label in FIELDS.items()]
+        rows.append(Row("timeliness", Words("登錄情形"), *_timeliness(application, item, before, late)))
         own = tuple(problem for problem in problems if problem.field == f"item-{place}")
         shown = tuple(row for row in rows if {row.before, row.after} - {"", _NOT_PREGNANT})
         found.append(Compared(item, ITEM_KINDS[ItemKind(item.kind)], item.visit, shown, own, late))
@@ -195,16 +183,6 @@ def _late(application: Application, item: Item, permits: Mapping[UUID, Permit]) 
         return given.is_late
     until = closes_at(application.institution_id, item.visit_on)
     return rules.is_late(ItemKind(item.kind), item.visit.recorded_at if item.visit else None, until)
-
-
-def _entries(item: Item, by: Actor) -> tuple[Entry | None, Entry | None]:
-    """What stood when the item was written, and what it asks for; None for nothing in force."""
-    stood = None
-    if item.visit is not None and item.visit_version is not None:
-        stood = entry_at(item.visit, item.visit_version, by=by)
-    if item.kind == ItemKind.RESTORE:
-        return None, stood
-    return stood, entry_from(item.uid, item.contents) if item.contents is not None else None
 
 
 def _timeliness(application: Application, item: Item, before: Entry | None, late: bool) -> tuple[str, str]:

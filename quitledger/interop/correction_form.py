@@ -13,22 +13,15 @@ from pypdf import PdfReader
 
 from quitledger.accounts.actors import Actor
 from quitledger.accounts.permissions import Permission
-from quitledger.corrections.differences import before_and_after, changed_fields
+from quitledger.corrections.differences import GROUPS, before_and_after, changed_fields, groups_of
 from quitledger.corrections.models import Application, Item
 from quitledger.corrections.rules import ITEM_KINDS, STATES, ItemKind, State
 from quitledger.policy import format_closing, format_roc
-from quitledger.visits.rules import COUNSELLING, MEDICATION
 
 from .case_sheet import NOTHING, institution_facts, person_facts
 from .paper import pdf
 
 TITLE = "戒菸服務資訊系統(VPN)資料更正申請單"
-BASIC, VISIT, COUNSEL, OTHER = "基本資料", "就醫", "衛教", "其他"
-# Which group a field belongs to. Basic data are corrected by the institution itself, without an application.
-GROUPS = {
-    "visit_on": VISIT, "visit_time": VISIT, MEDICATION: VISIT, COUNSELLING: COUNSEL, "pregnant": OTHER,
-    "cigarettes_per_day": OTHER, "co_ppm": OTHER, "note": OTHER,
-}  # fmt: skip
 _SIZES = (10, 9, 8, 7, 6)  # points: the largest with which all is on one page
 
 
@@ -41,8 +34,9 @@ def correction_form(
     """
     by.require(Permission.CORRECTION_READ)
     items = list(application.items.select_related("visit").order_by("position"))
-    changes = [changed_fields(*before_and_after(item, by=by)) for item in items]
-    ticked = {GROUPS[name] for fields in changes for name, *_ in fields}
+    said = [before_and_after(item, by=by) for item in items]
+    changes = [changed_fields(*one) for one in said]
+    ticked = groups_of(name for fields in changes for name, *_ in fields)
     code = BytesIO()
     segno.make(address, error="m", micro=False).save(code, kind="svg", border=1)
     data: dict[str, Any] = {
@@ -50,10 +44,10 @@ def correction_form(
         "printed_on": format_roc(today), "uid": str(application.uid), "code": code.getvalue().decode(),
         "institution": [*institution_facts(application.institution_id, today), *_numbers(application)],
         "person": person_facts(application.case, number, today),
-        "groups": [(group, group in ticked) for group in (BASIC, VISIT, COUNSEL, OTHER)],
+        "groups": [(str(group), group in ticked) for group in GROUPS],
         "items": [
-            {"number": place, "what": _what(item), "changes": [[str(part) or NOTHING for part in row[1:]] for row in rows]}
-            for place, (item, rows) in enumerate(zip(items, changes, strict=True), start=1)
+            {"number": place, "what": _what(item, before.get("visit_on", "")), "changes": [[str(part) or NOTHING for part in row[1:]] for row in rows]}
+            for place, (item, (before, _after), rows) in enumerate(zip(items, said, changes, strict=True), start=1)
         ],
         "reason": application.reason or NOTHING, "steps": _steps(application), "seals": _seals(application),
     }  # fmt: skip
@@ -71,12 +65,11 @@ def _numbers(application: Application) -> list[tuple[str, str]]:
     ]
 
 
-def _what(item: Item) -> str:
+def _what(item: Item, stood_on: str) -> str:
     """The kind, and for a record that is moved the two days in the notice's own words: 114/4/1 調整成 114/2/15."""
     label = str(ITEM_KINDS[ItemKind(item.kind)].label)
-    if item.visit is None or item.visit.visit_on == item.visit_on:
-        return f"{label}：就醫日期 {format_roc(item.visit_on)}"
-    return f"{label}：{format_roc(item.visit.visit_on)} 調整成 {format_roc(item.visit_on)}"
+    day = format_roc(item.visit_on)
+    return f"{label}：{stood_on} 調整成 {day}" if stood_on not in ("", day) else f"{label}：就醫日期 {day}"
 
 
 def _steps(application: Application) -> list[tuple[str, str]]:

@@ -20,6 +20,7 @@ from quitledger.accounts.actors import Actor
 from quitledger.accounts.permissions import Permission
 from quitledger.audit import journal
 from quitledger.corrections import services
+from quitledger.corrections.differences import groups_of
 from quitledger.corrections.models import Application
 from quitledger.corrections.queries import (
     ApplicationQuery,
@@ -303,12 +304,14 @@ def _show(
         )
     steps = [one for one in Step if _offered(request, application, one)]
     bound = {step: form} if step else {}
+    found = compared(application, problems, by=by)
     details = (
         InstitutionDetails.objects.filter(institution_id=application.institution_id).order_by("-starts_on").first()
     )
     context = {
         "application": application, "case": application.case, "standing": STATES[State(application.state)],
-        "compared": compared(application, problems, by=by), "problems": problems, "institution": details,
+        "compared": found, "problems": problems, "institution": details,
+        "groups": groups_of(row.field for one in found for row in one.rows if row.changed),
         "steps": {str(one): bound.get(one) or _form_of(one, application, items) for one in steps},
         "taken": application.steps.select_related("by"), "failed": form, "single": services.accounts_of(application.institution_id) == 1,
         "settled": services.touches_settled(application), "is_open": open_now,
