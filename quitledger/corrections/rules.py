@@ -182,7 +182,7 @@ TRANSITIONS: dict[Step, Way] = {
     Step.ASK: Way(_P.CORRECTION_DECIDE, (State.IN_REVIEW,), (State.WAITING,)),
     Step.ANSWER: Way(_P.CORRECTION_APPLY, (State.WAITING,), (State.IN_REVIEW,)),
     Step.DECIDE: Way(_P.CORRECTION_DECIDE, (State.IN_REVIEW,), (*DECIDED, State.SECOND)),
-    Step.CONFIRM: Way(_P.CORRECTION_DECIDE, (State.SECOND,), DECIDED),
+    Step.CONFIRM: Way(_P.CORRECTION_DECIDE, (State.SECOND,), (State.APPROVED, State.IN_PART)),
     Step.REFER_BACK: Way(_P.CORRECTION_DECIDE, (State.SECOND,), (State.IN_REVIEW,)),
 }
 

@@ -34,7 +34,7 @@ CREATE FUNCTION corrections_leads(p_from text, p_to text) RETURNS boolean LANGUA
     ('in_review', 'new'), ('in_review', 'waiting'), ('in_review', 'second'), ('in_review', 'approved'),
     ('in_review', 'in_part'), ('in_review', 'rejected'), ('in_review', 'withdrawn'),
     ('waiting', 'in_review'), ('waiting', 'withdrawn'),
-    ('second', 'approved'), ('second', 'in_part'), ('second', 'rejected'), ('second', 'in_review'))
+    ('second', 'approved'), ('second', 'in_part'), ('second', 'in_review'))
 $$;
 
 -- Who wrote, signed and decided, and when, is the database's word.

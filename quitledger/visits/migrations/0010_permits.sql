@@ -111,26 +111,6 @@ BEGIN
   RETURN NULL;
 END $$;
 
--- Settling is the owner's word; what stood is kept.
-CREATE OR REPLACE FUNCTION visits_stamp_service_month() RETURNS trigger LANGUAGE plpgsql
-  SECURITY DEFINER SET search_path = public, pg_temp AS $$
-BEGIN
-  IF TG_OP = 'UPDATE' THEN
-    NEW.closes_at := greatest(OLD.closes_at, visits_closes_at(NEW.institution_id, NEW.month));
-    NEW.prompt_hours := OLD.prompt_hours;
-    RETURN NEW;
-  END IF;
-  -- An extension of this month that is being given just now is waited for; visits_apply_extension waits for us.
-  SELECT prompt_hours INTO NEW.prompt_hours FROM visits_month WHERE month = NEW.month FOR SHARE;
-  NEW.closes_at := visits_closes_at(NEW.institution_id, NEW.month);
-  NEW.settled_at := NULL;
-  IF NEW.closes_at IS NULL THEN
-    RAISE EXCEPTION 'no closing moment is known for %', NEW.month
-      USING ERRCODE = 'check_violation', CONSTRAINT = 'visits_month_known';
-  END IF;
-  RETURN NEW;
-END $$;
-
 -- The new columns are null in every version there was: no version is added to say so.
 ALTER TABLE visits_visit_history ADD COLUMN permit uuid, ADD COLUMN late_entry uuid;
 ALTER TABLE visits_servicemonth_history ADD COLUMN settled_at timestamptz;
