@@ -1,5 +1,7 @@
 """The database itself: what it is for, and its clock."""
 
+from datetime import datetime
+
 from django.db import connection
 from django.db.models import DateTimeField, Func
 
@@ -10,6 +12,14 @@ class ProgrammeNow(Func):
     function = "programme_now"
     output_field = DateTimeField()
     arity = 0
+
+
+def programme_now() -> datetime:
+    """The programme's moment. Within a transaction."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT programme_now()")
+        moment: datetime = cursor.fetchone()[0]
+    return moment
 
 
 def purpose() -> str:

@@ -18,7 +18,7 @@ from quitledger.policy import PolicyGap, Problem, Sentence, Several, Words, poli
 from quitledger.policy.identity import IdentityKind, check_identity, normalise, sex_of
 
 REASON_LENGTH = 200  # characters: the width of the column, no rule of the programme
-_UNSTORABLE = re.compile(r"[\x00\ud800-\udfff]")  # NUL and lone surrogates: no text of the database holds them
+UNSTORABLE = re.compile(r"[\x00\ud800-\udfff]")  # NUL and lone surrogates: no text of the database holds them
 
 # --- Fagerström test ---
 
@@ -123,7 +123,7 @@ def check_note(reason: str) -> list[Problem]:
     if len(reason) > REASON_LENGTH:
         message = Sentence("原因最多 {most} 字，您填了 {typed} 字。", most=REASON_LENGTH, typed=len(reason))
         return [Problem("reason-too-long", message, "reason")]
-    if _UNSTORABLE.search(reason):
+    if UNSTORABLE.search(reason):
         return [Problem("reason-unreadable", "原因有無法儲存的字元，請刪除後重填。", "reason")]
     return []
 
@@ -230,7 +230,7 @@ def check_case(*, name: str, chart_no: str, phone: str, widths: Mapping[str, int
         if len(text) > most:
             message = Sentence("{label}最多 {most} 字。", label=label, most=most)
             problems.append(Problem("text-too-long", message, field_name))
-        elif _UNSTORABLE.search(text):
+        elif UNSTORABLE.search(text):
             message = Sentence("{label}有無法儲存的字元，請刪除後重填。", label=label)
             problems.append(Problem("text-unreadable", message, field_name))
     return problems

@@ -13,7 +13,7 @@ from quitledger.accounts.permissions import Permission
 from quitledger.audit import journal
 from quitledger.audit.database import ProgrammeNow
 from quitledger.cases.rules import person_emptied
-from quitledger.policy.problem import Problem, Refused
+from quitledger.policy.problem import Problem, Refused, refuse_where
 
 from . import evidence as rules
 from .evidence import Asker, EvidenceKind, Origin
@@ -38,7 +38,7 @@ def attach_evidence(
     by.require(Permission.CORRECTION_APPLY if by.institution_id else Permission.CORRECTION_REGISTER)
     if by.account_id is None:
         raise PermissionDenied("an account")
-    _refuse_where(rules.check_size(len(content), today))
+    refuse_where(rules.check_size(len(content), today))
     sha256 = hashlib.sha256(content).digest()
     # Asked before the file is looked into, which takes its time, and again under the lock, which nobody holds meanwhile.
     known = _known(_found(application, by), sha256, today, by)
@@ -48,7 +48,7 @@ def attach_evidence(
     if isinstance(looked, Problem):
         raise Refused([looked])
     what, kept = looked
-    _refuse_where(rules.check_size(len(kept), today))
+    refuse_where(rules.check_size(len(kept), today))
     with transaction.atomic():
         found = _found(application, by, lock=True)
         known = _known(found, sha256, today, by)
@@ -74,7 +74,7 @@ def _known(found: Application, sha256: bytes, today: date, by: Actor) -> Evidenc
     if sha256 in held and rules.may_attach(state, asker):
         return held[sha256]
     problems = rules.check_attaching(state=state, asker=asker, held=len(held), today=today)
-    _refuse_where(problems + ([person_emptied()] if found.case.person.is_emptied else []))
+    refuse_where(problems + ([person_emptied()] if found.case.person.is_emptied else []))
     return None
 
 
@@ -88,7 +88,7 @@ def remove_evidence(*, evidence: Evidence, by: Actor) -> None:
         found = Evidence.objects.get(pk=evidence.pk)
         if found.removed_at is not None:
             return
-        _refuse_where(rules.check_removing(state=State(application.state), asker=asker_of(application, by)))
+        refuse_where(rules.check_removing(state=State(application.state), asker=asker_of(application, by)))
         found.removed_by_id, found.removed_at = by.account_id, ProgrammeNow()
         found.save(update_fields=["removed_by", "removed_at"])
         EvidenceFile.objects.filter(evidence=found).delete()
@@ -141,11 +141,6 @@ def _found(application: Application, by: Actor, *, lock: bool = False) -> Applic
         raise PermissionDenied("an application of another institution")
     applications = Application.objects.select_related("case__person")
     return (applications.select_for_update(of=("self",)) if lock else applications).get(pk=application.pk)
-
-
-def _refuse_where(problems: list[Problem]) -> None:
-    if problems:
-        raise Refused(problems)
 
 
 def _about(uid: UUID) -> bytes:

@@ -10,10 +10,10 @@ from datetime import date, datetime, timedelta
 from enum import StrEnum
 
 from quitledger.accounts.permissions import Permission, Role
+from quitledger.cases.rules import UNSTORABLE
 from quitledger.policy import PolicyGap, policy_on
 from quitledger.policy.problem import Problem
 from quitledger.policy.sentences import Month, Sentence, Words
-from quitledger.visits.rules import UNSTORABLE
 
 REASON_LENGTH = 1000  # characters: the width of the column, no rule of the programme
 MOST_ITEMS = 10  # of an application: what a page shows at once, no rule of the programme

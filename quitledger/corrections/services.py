@@ -5,7 +5,7 @@ Approving an application writes the visits in the same transaction, through visi
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -17,12 +17,13 @@ from quitledger.accounts.actors import Actor
 from quitledger.accounts.permissions import Permission, Role
 from quitledger.accounts.scope import within
 from quitledger.audit import journal
+from quitledger.audit.database import programme_now
 from quitledger.cases.models import Case
 from quitledger.cases.rules import person_emptied
 from quitledger.cases.services import recorded_otherwise
 from quitledger.institutions.models import Membership
 from quitledger.policy import TAIPEI
-from quitledger.policy.problem import Problem, Refused
+from quitledger.policy.problem import Problem, Refused, refuse_where
 from quitledger.policy.sentences import Sentence, Words
 from quitledger.visits import services as visits
 from quitledger.visits.models import Permit, ServiceMonth, Visit
@@ -79,7 +80,7 @@ def write_application(
     known = Application.objects.filter(uid=uid, institution_id=case.institution_id).first()
     if known is not None:
         return _as_written(known, reason, discovered_on, items)
-    _refuse_where(_problems(case, reason, discovered_on, items))
+    refuse_where(_problems(case, reason, discovered_on, items))
     assert discovered_on is not None  # the rules asked for it
     with transaction.atomic():
         application = Application.objects.create(
@@ -105,11 +106,11 @@ def register_on_paper(
     if known is not None:
         return _as_written(known, reason, discovered_on, items)
     problems = _problems(case, reason, discovered_on, items)
-    if received_on > _now().date():
+    if received_on > _today():
         problems.append(
             Problem("received-in-future", Sentence("收件日 {day} 還沒到。", day=received_on), "received_on")
         )
-    _refuse_where(problems)
+    refuse_where(problems)
     assert discovered_on is not None  # the rules asked for it
     with transaction.atomic():
         application = Application.objects.create(
@@ -133,7 +134,7 @@ def rewrite_application(
         found = _locked(application, version, Step.REWRITE, by)
         if _says(found, reason, discovered_on, items):
             return found  # the form sent once more
-        _refuse_where(_problems(found.case, reason, discovered_on, items))
+        refuse_where(_problems(found.case, reason, discovered_on, items))
         kept = {item.uid for item in items}
         for item in found.items.exclude(uid__in=kept):
             item.taken_out = True
@@ -171,9 +172,12 @@ def items_of(application: Application) -> list[ItemEntry]:
 def _problems(case: Case, reason: str, discovered_on: date | None, items: Sequence[ItemEntry]) -> list[Problem]:
     if case.person.is_emptied:
         return [person_emptied()]
-    now = _now()
+    now = programme_now()
     problems = rules.check_application(
-        reason=reason, discovered_on=discovered_on, today=now.date(), visit_days=[item.visit_on for item in items]
+        reason=reason,
+        discovered_on=discovered_on,
+        today=now.astimezone(TAIPEI).date(),
+        visit_days=[item.visit_on for item in items],
     )
     days = set()
     for item in items:
@@ -228,9 +232,9 @@ def sign_application(*, application: Application, version: int, by: Actor) -> Ap
         found = _locked(application, version, Step.SIGN, by)
         signer, writer = _account(by), found.written_by_id
         roles = Membership.objects.filter(institution_id=found.institution_id, user_id__in=[signer, writer])
-        _refuse_where(
+        refuse_where(
             rules.check_signature(
-                signer=signer, writer=writer, roles=[Role(role) for role in roles.in_force_on(_now().date()).values_list("role", flat=True)],
+                signer=signer, writer=writer, roles=[Role(role) for role in roles.in_force_on(_today()).values_list("role", flat=True)],
                 accounts=accounts_of(found.institution_id), submitted=found.state == State.TO_SIGN,
             )
         )  # fmt: skip
@@ -265,7 +269,7 @@ def claim_application(*, application: Application, version: int, by: Actor) -> A
     by.require(Permission.CORRECTION_DECIDE)
     with transaction.atomic():
         found = _locked(application, version, Step.CLAIM, by)
-        _refuse_where(_may_decide(found, by, first=None))
+        refuse_where(_may_decide(found, by, first=None))
         found.claimed_by_id = _account(by)
         _take(found, Step.CLAIM, State.IN_REVIEW, "", by)
     return found
@@ -291,7 +295,7 @@ def ask_institution(*, application: Application, version: int, text: str, by: Ac
     by.require(Permission.CORRECTION_DECIDE)
     with transaction.atomic():
         found = _locked(application, version, Step.ASK, by)
-        _refuse_where(_claimed(found, by) + _text_problems(Step.ASK, text))
+        refuse_where(_claimed(found, by) + _text_problems(Step.ASK, text))
         _take(found, Step.ASK, State.WAITING, text, by)
     return found
 
@@ -304,7 +308,7 @@ def see_decision(*, application: Application, by: Actor) -> None:
     with transaction.atomic():
         found = Application.objects.select_for_update().get(pk=application.pk)
         if found.seen_at is None:
-            found.seen_at, found.version = _now(), found.version + 1
+            found.seen_at, found.version = programme_now(), found.version + 1
             found.save(update_fields=["seen_at", "version"])
             journal.record("correction.see", record_type="correction", uids=[found.uid], version=found.version)
             application.version, application.seen_at = found.version, found.seen_at
@@ -314,7 +318,7 @@ def _simply(application: Application, version: int, step: Step, to: State, text:
     by.require(TRANSITIONS[step].permission)
     with transaction.atomic():
         found = _locked(application, version, step, by)
-        _refuse_where(_text_problems(step, text))
+        refuse_where(_text_problems(step, text))
         _take(found, step, to, text, by)
     return found
 
@@ -382,7 +386,7 @@ def decide_application(
         found = _locked(application, version, Step.DECIDE, by)
         items = list(found.items.select_related("visit__case__person").order_by("position"))
         given = [decisions.get(item.uid, Decision("")) for item in items]
-        _refuse_where(
+        refuse_where(
             _claimed(found, by)
             + _may_decide(found, by, first=None)
             + rules.check_decisions(
@@ -393,7 +397,7 @@ def decide_application(
             item.decision, item.rejected_for = one.decision, one.rejected_for if one.decision == "rejected" else ""
         to = rules.outcome([one.decision for one in given])
         if found.single_person and to is not State.REJECTED:
-            _refuse_where(trial(found, items, by=by))
+            refuse_where(trial(found, items, by=by))
             to = State.SECOND
         else:
             _put_right(found, items, by)
@@ -411,7 +415,7 @@ def confirm_application(*, application: Application, version: int, text: str, by
     by.require(Permission.CORRECTION_DECIDE)
     with transaction.atomic():
         found = _locked(application, version, Step.CONFIRM, by)
-        _refuse_where(_may_decide(found, by, first=found.decided_by_id) + rules.check_text(text, "text", None))
+        refuse_where(_may_decide(found, by, first=found.decided_by_id) + rules.check_text(text, "text", None))
         items = list(found.items.select_related("visit__case__person").order_by("position"))
         _put_right(found, items, by)
         for item in items:
@@ -425,7 +429,7 @@ def refer_back(*, application: Application, version: int, text: str, by: Actor) 
     by.require(Permission.CORRECTION_DECIDE)
     with transaction.atomic():
         found = _locked(application, version, Step.REFER_BACK, by)
-        _refuse_where(_may_decide(found, by, first=found.decided_by_id) + _text_problems(Step.REFER_BACK, text))
+        refuse_where(_may_decide(found, by, first=found.decided_by_id) + _text_problems(Step.REFER_BACK, text))
         for item in found.items.all():
             item.decision = item.rejected_for = ""
             item.save(update_fields=["decision", "rejected_for"])
@@ -469,7 +473,7 @@ def _put_right(application: Application, items: Sequence[Item], by: Actor) -> No
         permit.save(force_insert=True)
     with within(by, application.institution_id) as there:
         problems = _apply(application, items, given, there)
-        _refuse_where(problems)
+        refuse_where(problems)
 
 
 def trial(application: Application, items: Sequence[Item], *, by: Actor) -> list[Problem]:
@@ -553,19 +557,11 @@ def _write(application: Application, item: Item, permit: Permit, there: Actor) -
     return visits.change_visit(entry=entry_from(item.visit.uid, item.contents), **given)
 
 
-def _refuse_where(problems: list[Problem]) -> None:
-    if problems:
-        raise Refused(problems)
-
-
 def _account(by: Actor) -> int:
     if by.account_id is None:
         raise PermissionDenied("an account")
     return by.account_id
 
 
-def _now() -> datetime:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT programme_now()")
-        moment: datetime = cursor.fetchone()[0]
-    return moment.astimezone(TAIPEI)
+def _today() -> date:
+    return programme_now().astimezone(TAIPEI).date()

@@ -29,3 +29,9 @@ class Refused(Exception):
     def __init__(self, problems: list[Problem]) -> None:
         super().__init__("; ".join(problem.code for problem in problems))
         self.problems = problems
+
+
+def refuse_where(problems: list[Problem]) -> None:
+    """Raises Refused where there is any problem."""
+    if problems:
+        raise Refused(problems)

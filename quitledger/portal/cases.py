@@ -49,13 +49,12 @@ class FindForm(Form):
     then = forms.ChoiceField(choices=[("", ""), ("record", "")], required=False, widget=forms.HiddenInput)
 
 
-class RegisterForm(Form):
-    """A person as typed at registration."""
+class _WhoForm(Form):
+    """Who somebody is: what registering and correcting him ask alike."""
 
-    uid = forms.UUIDField(widget=forms.HiddenInput)
     identity_kind = forms.TypedChoiceField(
         label=Words("證號種類"), choices=[(kind.value, kind.label) for kind in IdentityKind], widget=forms.RadioSelect,
-        initial=IdentityKind.NATIONAL_ID.value, coerce=IdentityKind,
+        coerce=IdentityKind,
     )  # fmt: skip
     identity_number = shown(
         PlainTextField(label=Words("證號"), max_length=30, help_text=Words("身分證、居留證或護照上的號碼")), width="l"
@@ -73,6 +72,12 @@ class RegisterForm(Form):
     sex = forms.ChoiceField(
         label=Words("性別"), choices=[("male", Words("男")), ("female", Words("女"))], widget=forms.RadioSelect
     )
+
+
+class RegisterForm(_WhoForm):
+    """A person as typed at registration."""
+
+    uid = forms.UUIDField(widget=forms.HiddenInput)
     name = PlainTextField(label=Words("姓名"), max_length=60)
     chart_no = PlainTextField(label=Words("病歷號"), max_length=30, required=False)
     phone = PlainTextField(label=Words("電話"), max_length=30, required=False)
@@ -88,31 +93,14 @@ class CaseForm(Form):
     reason = shown(PlainTextField(label=Words("修改原因"), max_length=REASON_LENGTH, required=False), grow=True)
 
 
-class PersonForm(Form):
+class PersonForm(_WhoForm):
     """Who the person is, why it is corrected, and the version that was seen. A number left empty stays as it is."""
 
     version = forms.IntegerField(widget=forms.HiddenInput)
-    identity_kind = forms.TypedChoiceField(
-        label=Words("證號種類"), choices=[(kind.value, kind.label) for kind in IdentityKind], widget=forms.RadioSelect,
-        coerce=IdentityKind,
-    )  # fmt: skip
     identity_number = shown(
         PlainTextField(label=Words("新的證號"), max_length=30, required=False, help_text=Words("證號不變時留白")),
         width="l", asked=True,
     )  # fmt: skip
-    identity_country = shown(
-        forms.ChoiceField(
-            label=Words("核發國家"),
-            help_text=Words("護照才填"),
-            choices=[("", "－"), *COUNTRIES.items()],
-            required=False,
-        ),
-        asked=True,
-    )
-    birth_on = shown(RocDateField(label=Words("出生日期"), help_text=Words("例：69/2/3 或 0690203")), width="m")
-    sex = forms.ChoiceField(
-        label=Words("性別"), choices=[("male", Words("男")), ("female", Words("女"))], widget=forms.RadioSelect
-    )
     reason = shown(
         PlainTextField(label=Words("更正原因"), max_length=REASON_LENGTH, required=False, help_text=Words("例：換發居留證、證號打錯")),
         grow=True, asked=True,
@@ -204,7 +192,7 @@ def case_find(request: Request) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 def case_register(request: Request) -> HttpResponse:
     """Open a case for a person."""
-    form = RegisterForm(request.POST or None, initial={"uid": uuid4()})
+    form = RegisterForm(request.POST or None, initial={"uid": uuid4(), "identity_kind": IdentityKind.NATIONAL_ID.value})
     if form.is_valid():
         try:
             case = register_case(

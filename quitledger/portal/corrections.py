@@ -47,6 +47,7 @@ from quitledger.corrections.rules import (
 )
 from quitledger.corrections.services import Decision, Stale
 from quitledger.institutions.models import InstitutionDetails
+from quitledger.institutions.queries import names_of
 from quitledger.interop.sheets import Cell
 from quitledger.policy.problem import Problem, Refused
 from quitledger.policy.sentences import Words
@@ -102,7 +103,7 @@ def correction_list(request: Request) -> HttpResponse:
         _label, states = VIEWS[data["view"] or "open"]
         asked = ApplicationQuery(states, data.get("institution", ""), data["kind"], data.get("mine", False))
         page = Paginator(search(asked, by=by), PAGE_ROWS).get_page(request.GET.get("page"))
-        names = _names(page)
+        names = names_of({one.institution_id for one in page})
         rows = [(one, _row(one, request) | {"institution": names.get(one.institution_id, "")}) for one in page]
         journal.record(Permission.CORRECTION_READ, record_type="correction", uids=[one.uid for one, _row in rows])
         context = {"form": form, "page": page, "rows": rows, "waiting": waiting_for(by)}
@@ -121,11 +122,6 @@ def _row(application: Application, request: Request) -> dict[str, Any]:
         "until": until,
         "overdue": until is not None and until < request.desk.today,
     }
-
-
-def _names(page: Any) -> dict[int, str]:
-    details = InstitutionDetails.objects.filter(institution_id__in={one.institution_id for one in page})
-    return dict(details.order_by("starts_on").values_list("institution_id", "name"))
 
 
 # --- 申請登記簿 and numbers, for the desk ------------------------------------------------------------------------------------
@@ -184,7 +180,9 @@ def correction_download(request: Request, file_format: str) -> HttpResponse:
     journal.record(Permission.CORRECTION_READ, record_type="correction", uids=[one.uid for one in found])
     about = {
         d.institution_id: d
-        for d in InstitutionDetails.objects.filter(institution_id__in={a.institution_id for a in found})
+        for d in InstitutionDetails.objects.filter(institution_id__in={a.institution_id for a in found}).order_by(
+            "starts_on"
+        )
     }
     rows = [row for one in found for row in _register_rows(one, about[one.institution_id], by)]
     return table_file(

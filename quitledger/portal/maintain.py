@@ -12,12 +12,13 @@ from django.views.decorators.http import require_http_methods
 
 from quitledger.accounts.permissions import Permission
 from quitledger.audit import journal
+from quitledger.cases.rules import REASON_LENGTH
 from quitledger.policy.problem import Refused
 from quitledger.policy.sentences import Sentence, Several, Words
 from quitledger.visits.history import FIELDS, Said, Version, line_said, said_of, versions_of
 from quitledger.visits.models import Draft, Visit
 from quitledger.visits.queries import closes_at, extension_reason, visible_visit
-from quitledger.visits.rules import COUNSELLING, COUNSELLING_MODES, MEDICATION, REASON_LENGTH, Entry, month_of
+from quitledger.visits.rules import COUNSELLING, COUNSELLING_MODES, MEDICATION, Entry, month_of
 from quitledger.visits.services import Stale, as_entry, change_visit, restore_visit, void_visit
 
 from . import drafts

@@ -19,6 +19,7 @@ from quitledger.cases.queries import visible_case
 from quitledger.cases.rules import REASON_LENGTH
 from quitledger.cases.services import find_by_identity
 from quitledger.corrections.queries import still_open
+from quitledger.institutions.queries import names_of
 from quitledger.policy import PolicyGap
 from quitledger.policy.problem import Refused
 from quitledger.policy.sentences import Sentence, Words, Year
@@ -27,7 +28,6 @@ from quitledger.visits.merge_services import (
     Comparison,
     merge_persons,
     merges,
-    names_of,
     recorded_since,
     repointed,
     undo_merge,

@@ -12,13 +12,13 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_safe
 
 from quitledger.accounts.permissions import Permission
+from quitledger.cases.rules import REASON_LENGTH
 from quitledger.institutions.models import InstitutionDetails
 from quitledger.policy import TAIPEI
 from quitledger.policy.problem import Refused
 from quitledger.policy.sentences import Words
 from quitledger.visits.models import Month, WindowExtension
 from quitledger.visits.queries import closes_at as closes_at_of
-from quitledger.visits.rules import REASON_LENGTH
 from quitledger.visits.services import extend_window
 
 from .forms import ClockField, Form, PlainTextField, RocDateField, RocMonthField, add_problems, shown

@@ -28,6 +28,7 @@ from quitledger.cases.merging import (
 )
 from quitledger.cases.models import Baseline, Case, Merge, MergedRecord, Person
 from quitledger.cases.services import recorded_otherwise
+from quitledger.institutions.queries import names_of
 from quitledger.policy.problem import Problem, Refused
 from quitledger.policy.sentences import Sentence, Words
 
@@ -247,17 +248,6 @@ _GIVEN = """
 SELECT s.person_id, v.uid, s.visit_on, s.kind, s.spacing_days, s.institution_id
 FROM visits_service s JOIN visits_visit v ON v.id = s.visit_id WHERE s.person_id = ANY (%s) AND s.in_force ORDER BY s.visit_on, s.id
 """
-
-
-def names_of(institutions: Collection[int]) -> dict[int, str]:
-    """How institutions are called now (or were last), with their code: key → 示範診所 9900000019."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT DISTINCT ON (institution_id) institution_id, name || ' ' || code FROM institutions_institutiondetails"
-            " WHERE institution_id = ANY (%s) ORDER BY institution_id, starts_on DESC",
-            [list(institutions)],
-        )
-        return dict(cursor.fetchall())
 
 
 def recorded_since(merge: Merge) -> list[RecordedSince]:

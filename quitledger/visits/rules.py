@@ -4,7 +4,6 @@ The same rules serve the page, the command and (later) file and API; the databas
 one visit a day once more, for what happens between asking and committing.
 """
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, time, timedelta
@@ -12,9 +11,12 @@ from enum import StrEnum
 from uuid import UUID
 
 from quitledger.cases.rules import (
+    REASON_LENGTH,
+    UNSTORABLE,
     BaselineFacts,
     Eligibility,
     baseline_of_course,
+    check_reason,
     implausible,
     medication_eligibility,
     person_emptied,
@@ -26,8 +28,6 @@ from .courses import COUNSELLING, LABELS, MEDICATION, CourseService, with_servic
 
 COUNSELLING_MODES = {"in_person": Words("面對面"), "telephone": Words("電話")}
 NOTE_LENGTH = 500  # characters: the width of the column, no rule of the programme
-REASON_LENGTH = 200  # likewise
-UNSTORABLE = re.compile(r"[\x00\ud800-\udfff]")  # NUL and lone surrogates: no text of the database holds them
 
 
 # --- The window ----------------------------------------------------------------------------------------------------
@@ -701,18 +701,6 @@ def _day_taken(entry: Entry, facts: Facts) -> tuple[list[Problem], Facts]:
     )
     others = [service for service in facts.services if service.visit_on != entry.visit_on]
     return [problem], replace(facts, same_day=None, services=others)
-
-
-def check_reason(reason: str) -> list[Problem]:
-    """The reason given for a change. Field: reason."""
-    if not reason.strip():
-        return [Problem("reason-missing", "請填原因，之後查看版本紀錄的人才知道為什麼。", "reason")]
-    if len(reason) > REASON_LENGTH:
-        message = Sentence("原因最多 {most} 字，您填了 {typed} 字。", most=REASON_LENGTH, typed=len(reason))
-        return [Problem("reason-too-long", message, "reason")]
-    if UNSTORABLE.search(reason):
-        return [Problem("reason-unreadable", "原因有無法儲存的字元，請刪除後重填。", "reason")]
-    return []
 
 
 def _still_open(visit_on: date, facts: Facts, closes_at: datetime | None) -> list[Problem]:

@@ -15,9 +15,9 @@ from quitledger.accounts.actors import Actor
 from quitledger.accounts.models import User
 from quitledger.accounts.permissions import Permission
 from quitledger.audit import journal
-from quitledger.audit.database import ProgrammeNow
+from quitledger.audit.database import ProgrammeNow, programme_now
 from quitledger.cases.models import Case
-from quitledger.cases.rules import person_emptied
+from quitledger.cases.rules import REASON_LENGTH, UNSTORABLE, person_emptied
 from quitledger.institutions import imports
 from quitledger.institutions.imports import CHANGED, NEW, SAME, Column, ImportReport, Recorded
 from quitledger.institutions.models import Membership
@@ -280,7 +280,7 @@ _LONGEST_DRAFT = 20_000  # characters, of all fields together
 
 def _storable(contents: Mapping[str, list[str]]) -> dict[str, list[str]]:
     """Without what no text of the database holds."""
-    return {name: [rules.UNSTORABLE.sub("", text) for text in texts] for name, texts in contents.items()}
+    return {name: [UNSTORABLE.sub("", text) for text in texts] for name, texts in contents.items()}
 
 
 def recompute_courses(*, by: Actor) -> int:
@@ -503,7 +503,7 @@ EXTENSION_COLUMNS = (
     Column(Words("機構代碼"), "institution_code", imports.code, optional=True, empty="", hint=Words("適用單一機構時才填"), width="m"),
     Column(Words("延長至"), "last_day", imports.day, hint=Words("例：114/4/25"), width="m"),
     Column(Words("時間"), "last_time", parse_time, optional=True, hint=Words("不填就是當日 24:00"), width="m"),
-    Column(Words("事由"), "reason", imports.text(rules.REASON_LENGTH), hint=Words("例：系統中斷、颱風停班"), grow=True),
+    Column(Words("事由"), "reason", imports.text(REASON_LENGTH), hint=Words("例：系統中斷、颱風停班"), grow=True),
 )  # fmt: skip
 
 
@@ -526,11 +526,8 @@ def record_extension(row: ExtensionRow, *, by: Actor, of: None = None) -> Record
     known = WindowExtension.objects.filter(**values).first()
     if known is not None:
         return Recorded(known, SAME)
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT programme_now()")
-        moment = cursor.fetchone()[0]
     try:
-        return Recorded(extend_window(**values, reason=row.reason, moment=moment, by=by), NEW)
+        return Recorded(extend_window(**values, reason=row.reason, moment=programme_now(), by=by), NEW)
     except Refused as refused:
         named = {"closes_at": "last_day", "institution": "institution_code"}
         raise Refused([replace(one, field=named.get(one.field or "", one.field)) for one in refused.problems]) from None
