@@ -300,7 +300,8 @@ def _show(
         journal.record(
             Permission.CORRECTION_READ, record_type="correction", uids=[application.uid, application.case.uid]
         )
-    steps = [one for one in Step if _offered(request, application, one)]
+    single = services.accounts_of(application.institution_id) == 1
+    steps = [one for one in Step if _offered(request, application, one, single)]
     bound = {step: form} if step else {}
     found = compared(application, problems, by=by)
     details = (
@@ -311,7 +312,7 @@ def _show(
         "compared": found, "problems": problems, "institution": details,
         "groups": groups_of(row.field for one in found for row in one.rows if row.changed),
         "steps": {str(one): bound.get(one) or _form_of(one, application, items) for one in steps},
-        "taken": application.steps.select_related("by"), "failed": form, "single": services.accounts_of(application.institution_id) == 1,
+        "taken": application.steps.select_related("by"), "failed": form, "single": single,
         "settled": services.touches_settled(application), "is_open": open_now,
         "late_days": _late_days(application), "until": due(application),
     }  # fmt: skip
@@ -346,8 +347,11 @@ _TEXTS = {
 }
 
 
-def _offered(request: Request, application: Application, step: Step) -> bool:
-    """True where the page offers a step: its state, the permission, and whose turn it is. (The services say it again.)"""
+def _offered(request: Request, application: Application, step: Step, single: bool) -> bool:
+    """True where the page offers a step: its state, the permission, and whose turn it is. (The services say it again.)
+
+    `single`: the institution has one account.
+    """
     by, way = request.desk.actor, TRANSITIONS[step]
     if not by.may(way.permission) or State(application.state) not in way.from_states:
         return False
@@ -358,7 +362,6 @@ def _offered(request: Request, application: Application, step: Step) -> bool:
         return by.account_id not in (application.written_by_id, application.signed_by_id)
     if step in (Step.CONFIRM, Step.REFER_BACK):
         return by.account_id not in (application.decided_by_id, application.written_by_id)
-    single = services.accounts_of(application.institution_id) == 1
     if step is Step.SUBMIT:
         return not single
     if step is Step.SIGN:
