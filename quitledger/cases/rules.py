@@ -111,6 +111,11 @@ def person_merged() -> Problem:
     return Problem("person-merged", "這位戒菸者已合併到另一筆，請開啟合併後的個案。")
 
 
+def person_changed_meanwhile() -> Problem:
+    """Why a correction of a person that was written for another version of him is not made."""
+    return Problem("person-changed-meanwhile", "戒菸者的證號、出生日期或性別在這之後已更正過，請看過現在的內容再決定。")
+
+
 def check_reason(reason: str) -> list[Problem]:
     """The reason given for a change or a decision. Field: reason."""
     if not reason.strip():
@@ -184,12 +189,12 @@ class PersonFacts:
 
 
 def check_person_change(
-    said: Identity, recorded: Identity, facts: PersonFacts, *, reason: str, today: date, made_up_allowed: bool
+    said: Identity, recorded: Identity, facts: PersonFacts, *, today: date, made_up_allowed: bool
 ) -> list[Problem]:
     """Every reason why a person cannot be changed from `recorded` into `said` now.
 
     An institution itself while the window of the person's first visit is open, and only a person nobody else knows; the
-    words of the refusal are the same for all, so that they do not tell which it is. Fields: those of check_person, reason.
+    words of the refusal are the same for all, so that they do not tell which it is. Fields: those of check_person.
     """
     problems = check_person(said, today=today, made_up_allowed=made_up_allowed)
     if said.compared == recorded.compared:
@@ -216,7 +221,7 @@ def check_person_change(
         problems.append(Problem("birth-after-records", message, "birth_on"))
     if facts.pregnant and said.sex == "male":
         problems.append(Problem("sex-of-pregnant", "已登錄的就醫資料或收案評估記載懷孕，性別不能改為男。", "sex"))
-    return problems + check_reason(reason)
+    return problems
 
 
 def check_case(*, name: str, chart_no: str, phone: str, widths: Mapping[str, int]) -> list[Problem]:

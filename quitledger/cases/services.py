@@ -16,7 +16,7 @@ from quitledger.accounts.services import EncryptedNumber
 from quitledger.audit import journal
 from quitledger.policy.identity import COUNTRIES, IdentityKind, normalise
 from quitledger.policy.problem import Problem, Refused
-from quitledger.policy.sentences import Sentence
+from quitledger.policy.sentences import Sentence, Words
 
 from . import rules
 from .models import Baseline, Case, Person
@@ -275,22 +275,42 @@ def change_person(
             if said == recorded.compared:
                 return found
             raise Stale(found)
-        problems = rules.check_person_change(
-            said, recorded, facts, reason=reason, today=today, made_up_allowed=made_up_allowed
-        )
-        if by.institution_id is not None and any(pk != found.pk for pk in _persons_found(hashes)):
-            problems.append(
-                Problem(
-                    "case-exists",
-                    "貴機構已有另一個使用這個證號的個案。若是同一人，請向管理窗口申請合併。",
-                    "identity_number",
-                )
-            )
+        problems = rules.check_person_change(said, recorded, facts, today=today, made_up_allowed=made_up_allowed)
+        problems += _another_case(found, hashes, by) + rules.check_reason(reason)
         if not problems:
             return _rewritten(found, case, said, recorded.compared, hashes, reason.strip(), authority, action)
     if not facts.is_open and by.institution_id is not None:  # whoever tries numbers out is seen doing so
         journal.record("person.correct_refused", record_type="case", uids=[case.uid])
     raise Refused(problems)
+
+
+def check_person_application(
+    *, case: Case, version: int, identity: rules.Identity, today: date, made_up_allowed: bool, by: Actor
+) -> list[Problem]:
+    """Every reason why the desk could not correct a person so, as far as the institution may know it.
+
+    `version` is the one that was seen. While the institution may do it itself, that is one of them.
+    """
+    said = identity.compared
+    hashes = identity_hashes(said.kind, said.number, said.country)
+    found, facts = _person_as_found(case.person_id, hashes, said.birth_on)
+    if found.version != version:
+        return [rules.person_changed_meanwhile()]
+    problems = rules.check_person_change(
+        said, identity_of(found), replace(facts, is_open=True), today=today, made_up_allowed=made_up_allowed
+    ) + _another_case(found, hashes, by)
+    if not problems and facts.is_open and by.institution_id is not None:
+        message = Words("現在還可以由貴機構直接更正，不必申請：請用「更正證號、出生日期、性別」。")
+        problems.append(Problem("person-open", message, None, "recording_window_last_day"))
+    return problems
+
+
+def _another_case(person: Person, hashes: list[bytes], by: Actor) -> list[Problem]:
+    """A problem where another case of the actor's institution has this number."""
+    if by.institution_id is None or all(pk == person.pk for pk in _persons_found(hashes)):
+        return []
+    message = Words("貴機構已有另一個使用這個證號的個案。若是同一人，請聯絡管理窗口合併。")
+    return [Problem("case-exists", message, "identity_number")]
 
 
 def _rewritten(

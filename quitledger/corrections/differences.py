@@ -10,16 +10,19 @@ from quitledger.visits.history import FIELDS, Said, entry_at, said_of_entry
 from quitledger.visits.rules import COUNSELLING, MEDICATION, Entry
 
 from .entries import entry_from
+from .identities import LABELS as IDENTITY_LABELS
+from .identities import identity_asked, said_of
 from .models import Item
 from .rules import ItemKind
 
-# 資料組別. Basic data are corrected by the institution itself, or by the desk, without an application of this kind.
+# 資料組別. Of the basic data, name, contact and chart number are the institution's own, without any application.
 BASIC, VISIT, COUNSEL, OTHER = Words("基本資料"), Words("就醫"), Words("衛教"), Words("其他")
 GROUPS = (BASIC, VISIT, COUNSEL, OTHER)
 GROUP_OF = {
     "visit_on": VISIT, "visit_time": VISIT, MEDICATION: VISIT, COUNSELLING: COUNSEL, "pregnant": OTHER,
     "cigarettes_per_day": OTHER, "co_ppm": OTHER, "note": OTHER,
-}  # fmt: skip
+} | dict.fromkeys(IDENTITY_LABELS, BASIC)  # fmt: skip
+LABELS = FIELDS | IDENTITY_LABELS
 
 
 def groups_of(fields: Iterable[str]) -> list[Words]:
@@ -42,16 +45,21 @@ def entries_of(item: Item, *, by: Actor) -> tuple[Entry | None, Entry | None]:
     return stood, entry_from(item.uid, item.contents) if item.contents is not None else None
 
 
-def before_and_after(item: Item, *, by: Actor) -> tuple[Said, Said]:
-    """As entries_of, in the words of versions; {} for nothing."""
-    before, after = (said_of_entry(entry) if entry else {} for entry in entries_of(item, by=by))
+def in_words(item: Item, entries: tuple[Entry | None, Entry | None], *, whole: bool = False) -> tuple[Said, Said]:
+    """Before and after in the words of versions; {} for nothing. Of a person's item who he was and who he shall be.
+
+    `whole`: identity numbers are not masked; the caller journals that.
+    """
+    if item.kind == ItemKind.PERSON:
+        return said_of(identity_asked(item), whole=whole)
+    before, after = (said_of_entry(entry) if entry else {} for entry in entries)
     return before, after
 
 
 def changed_fields(before: Said, after: Said) -> list[tuple[str, str, str, str]]:
     """The fields that differ: name, label, before, after. 懷孕 is told of where it is yes on either side."""
     found: list[tuple[str, str, str, str]] = []
-    for name, label in FIELDS.items():
+    for name, label in LABELS.items():
         old, new = before.get(name, ""), after.get(name, "")
         if old != new and not (name == "pregnant" and {old, new} <= {"", "否"}):
             found.append((name, label, old, new))

@@ -138,15 +138,17 @@ class Item(models.Model):
     kind = models.CharField(max_length=12, choices=[(kind.value, ITEM_KINDS[kind].label) for kind in ItemKind])
     visit = models.ForeignKey(Visit, models.PROTECT, null=True, related_name="+")
     visit_version = models.PositiveIntegerField(null=True)  # the version that was seen
-    visit_on = models.DateField("就醫日期")  # the true one
-    contents = models.JSONField(null=True)  # entries.contents_of; null: the visit is to be voided or restored as it is
+    visit_on = models.DateField("就醫日期", null=True)  # the true one; null: no visit is put right, but the person
+    contents = models.JSONField(
+        null=True
+    )  # entries.contents_of; null: as the visit stands, or the person (AskedIdentity)
     linked = models.BooleanField(default=False)
     taken_out = models.BooleanField(default=False)  # while it was a draft
     decision = models.CharField(
         max_length=10, blank=True, choices=[("approved", Words("核可")), ("rejected", Words("退回"))]
     )
     rejected_for = models.CharField(max_length=20, blank=True, choices=[(one.value, one.label) for one in Rejection])
-    made_version = models.PositiveIntegerField(null=True)  # of the visit, by the approval
+    made_version = models.PositiveIntegerField(null=True)  # of the visit or the person, by the approval
 
     keeping = Keeping(
         person="(SELECT a.person_id FROM corrections_application a WHERE a.id = application_id)",
@@ -171,16 +173,23 @@ class Item(models.Model):
                 fields=["application", "visit"],
                 condition=Q(visit__isnull=False, taken_out=False),
             ),
+            models.UniqueConstraint(
+                name="corrections_item_person_once", fields=["application"], condition=Q(kind="person", taken_out=False)
+            ),
             models.CheckConstraint(name="corrections_item_kind", condition=Q(kind__in=list(ItemKind))),
             models.CheckConstraint(
+                name="corrections_item_day",
+                condition=Q(kind="person", visit_on=None) | ~Q(kind="person") & Q(visit_on__isnull=False),
+            ),
+            models.CheckConstraint(
                 name="corrections_item_visit",
-                condition=Q(kind="late_entry", visit=None, visit_version=None)
-                | ~Q(kind="late_entry") & Q(visit__isnull=False, visit_version__gte=1),
+                condition=Q(kind__in=["late_entry", "person"], visit=None, visit_version=None)
+                | ~Q(kind__in=["late_entry", "person"]) & Q(visit__isnull=False, visit_version__gte=1),
             ),
             models.CheckConstraint(
                 name="corrections_item_contents",
-                condition=Q(kind__in=["void", "restore"], contents=None)
-                | ~Q(kind__in=["void", "restore"]) & Q(contents__isnull=False),
+                condition=Q(kind__in=["void", "restore", "person"], contents=None)
+                | ~Q(kind__in=["void", "restore", "person"]) & Q(contents__isnull=False),
             ),
             models.CheckConstraint(
                 name="corrections_item_decision",
@@ -188,6 +197,26 @@ class Item(models.Model):
                 | Q(decision="rejected", rejected_for__in=list(Rejection)),
             ),
         ]
+
+
+class AskedIdentity(models.Model):
+    """Who a person shall be, of an item of kind person: sealed with a key outside the database (identities.sealed).
+
+    Apart from Item, so that no version repeats it, and emptying removes it altogether. What the approval makes of it is a
+    version of the person.
+    """
+
+    item = models.OneToOneField(Item, models.PROTECT, primary_key=True, related_name="identity")
+    institution = models.ForeignKey(Institution, models.PROTECT, related_name="+", db_index=False)
+    person_version = models.PositiveIntegerField()  # the version that was seen
+    token = models.BinaryField()
+    key_id = models.CharField(max_length=20)
+
+    keeping = Keeping(
+        person="(SELECT a.person_id FROM corrections_item i JOIN corrections_application a ON a.id = i.application_id"
+        " WHERE i.id = item_id)",
+        removed=True,
+    )
 
 
 class StepTaken(models.Model):

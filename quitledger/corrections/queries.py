@@ -8,21 +8,22 @@ from typing import Any
 from uuid import UUID
 
 from django.db import connection
-from django.db.models import Count, Q, QuerySet
+from django.db.models import Count, Max, Min, Q, QuerySet
 
 from quitledger.accounts.actors import Actor
 from quitledger.accounts.permissions import Permission, Role
+from quitledger.cases.services import find_by_identity
 from quitledger.institutions.models import InstitutionDetails
 from quitledger.policy import TAIPEI
 from quitledger.policy.problem import Problem
 from quitledger.policy.sentences import Month, Sentence, Several, Words
-from quitledger.visits.history import FIELDS, said_of_entry
 from quitledger.visits.models import Permit, Visit
 from quitledger.visits.queries import closes_at
 from quitledger.visits.rules import Entry, Timeliness, recording_window, timeliness
 
 from . import rules
-from .differences import entries_of, groups_of
+from .differences import LABELS, entries_of, groups_of, in_words
+from .identities import identity_asked
 from .models import Application, Item
 from .rules import ITEM_KINDS, ItemKind, State
 
@@ -139,7 +140,9 @@ class Row:
 
 @dataclass(frozen=True)
 class Compared:
-    """An item old beside new. `groups`: the groups of the paper form that it changes. `problems` of a trial."""
+    """An item old beside new. `groups`: the groups of the paper form that it changes. `problems` of a trial.
+    `neighbours`: the person's visits before and after its true day, as far as the actor may see them.
+    """
 
     item: Item
     kind: rules.Kind
@@ -147,6 +150,7 @@ class Compared:
     rows: tuple[Row, ...]
     problems: tuple[Problem, ...]
     late: bool
+    neighbours: tuple[Sentence, ...]
 
     @property
     def groups(self) -> list[Words]:
@@ -157,40 +161,74 @@ class Compared:
 _NOT_PREGNANT = Words("否")  # said by every visit
 
 
-def compared(application: Application, problems: Sequence[Problem], *, by: Actor) -> list[Compared]:
+def compared(
+    application: Application, problems: Sequence[Problem], *, whole: bool = False, by: Actor
+) -> list[Compared]:
     """Every item of an application: what stands now (once it is decided: what stood) beside what it asks for.
 
-    `problems` of services.trial, by the item's place.
+    `problems` of services.trial, by the item's place. `whole`: identity numbers are not masked; journal that.
     """
-    items = list(application.items.select_related("visit__case__person").order_by("position"))
+    items = list(application.items.select_related("visit__case__person", "identity").order_by("position"))
     permits = {one.visit: one for one in Permit.objects.filter(application=application.uid)}
     found = []
     for place, item in enumerate(items):
-        before, after = entries_of(item, by=by)
-        late = _late(application, item, permits)
-        was, becomes = (said_of_entry(one) if one else {} for one in (before, after))
-        rows = [Row(name, label, was.get(name, ""), becomes.get(name, "")) for name, label in FIELDS.items()]
-        rows.append(Row("timeliness", Words("登錄情形"), *_timeliness(application, item, before, late)))
+        entries = entries_of(item, by=by)
+        was, becomes = in_words(item, entries, whole=whole)
+        rows = [Row(name, label, was.get(name, ""), becomes.get(name, "")) for name, label in LABELS.items()]
+        late = item.visit_on is not None and _late(application, item, item.visit_on, permits)
+        if item.visit_on is not None:
+            tags = _timeliness(application, item, item.visit_on, entries[0], late)
+            rows.append(Row("timeliness", Words("登錄情形"), *tags))
         own = tuple(problem for problem in problems if problem.field == f"item-{place}")
         shown = tuple(row for row in rows if {row.before, row.after} - {"", _NOT_PREGNANT})
-        found.append(Compared(item, ITEM_KINDS[ItemKind(item.kind)], item.visit, shown, own, late))
+        near = () if item.visit_on is None else _neighbours(application, item, item.visit_on)
+        found.append(Compared(item, ITEM_KINDS[ItemKind(item.kind)], item.visit, shown, own, late, near))
     return found
 
 
-def _late(application: Application, item: Item, permits: Mapping[UUID, Permit]) -> bool:
+def others_with_number(item: Item, *, by: Actor) -> int:
+    """How many other persons have the number that is asked for, born on whatever day: known to the desk alone.
+
+    Raises PermissionDenied.
+    """
+    by.require(Permission.CORRECTION_DECIDE)
+    said = identity_asked(item)
+    if said is None:
+        return 0
+    found = {case.person_id for case in find_by_identity(number=said.asked.number, by=by)}
+    return len(found - {item.application.person_id})
+
+
+def _neighbours(application: Application, item: Item, day: date) -> tuple[Sentence, ...]:
+    itself = item.visit.uid if item.visit else item.uid
+    others = Visit.objects.filter(person_id=application.person_id, in_force=True).exclude(uid=itself)
+    near = others.aggregate(
+        before=Max("visit_on", filter=Q(visit_on__lt=day)), after=Min("visit_on", filter=Q(visit_on__gt=day))
+    )
+    before, after = near["before"], near["after"]
+    said = [
+        before and Sentence("前一次就醫 {day}，相隔 {days} 日", day=before, days=(day - before).days),
+        after and Sentence("後一次就醫 {day}，相隔 {days} 日", day=after, days=(after - day).days),
+    ]
+    return tuple(filter(None, said))
+
+
+def _late(application: Application, item: Item, visit_on: date, permits: Mapping[UUID, Permit]) -> bool:
     given = permits.get(item.visit.uid if item.visit else item.uid)
     if given is not None:
         return given.is_late
-    until = closes_at(application.institution_id, item.visit_on)
+    until = closes_at(application.institution_id, visit_on)
     return rules.is_late(ItemKind(item.kind), item.visit.recorded_at if item.visit else None, until)
 
 
-def _timeliness(application: Application, item: Item, before: Entry | None, late: bool) -> tuple[str, str]:
+def _timeliness(
+    application: Application, item: Item, visit_on: date, before: Entry | None, late: bool
+) -> tuple[str, str]:
     """登錄情形 before and after."""
     was = becomes = ""
     if item.visit is not None:
         was = _tag(application, before.visit_on, item.visit.recorded_at) if before else Words("已作廢")
-        becomes = _tag(application, item.visit_on, item.visit.recorded_at)
+        becomes = _tag(application, visit_on, item.visit.recorded_at)
     if item.kind == ItemKind.VOID:
         becomes = Words("已作廢")
     return was, Timeliness.LATE.label if late else becomes

@@ -206,13 +206,14 @@ class ItemKind(StrEnum):
     CHANGE = "change"
     VOID = "void"
     RESTORE = "restore"
+    PERSON = "person"
     PARKED = "parked"
     OVERWRITTEN = "overwritten"
 
 
 @dataclass(frozen=True)
 class Kind:
-    """An item's kind in words, and what the desk's approval permits (visits.models.PermitKind)."""
+    """An item's kind in words, and what the desk's approval permits (visits.models.PermitKind); "" where it is no visit."""
 
     label: Words
     explanation: Words
@@ -228,6 +229,7 @@ ITEM_KINDS: dict[ItemKind, Kind] = {
     ItemKind.OVERWRITTEN: Kind(
         Words("還原被覆蓋的紀錄"), Words("這筆被別次就醫的內容覆蓋，要還原本來的內容。"), "change"
     ),
+    ItemKind.PERSON: Kind(Words("證號、出生日期、性別"), Words("戒菸者的證號（含換發證件）、出生日期或性別有誤。"), ""),
 }
 
 
@@ -259,9 +261,9 @@ _REJECTIONS = {
 
 
 def check_application(
-    *, reason: str, discovered_on: date | None, today: date, visit_days: Sequence[date]
+    *, reason: str, discovered_on: date | None, today: date, items: int, visit_days: Sequence[date]
 ) -> list[Problem]:
-    """Every reason why an application cannot be written so. Fields: reason, discovered_on, items."""
+    """Every reason why an application of so many items cannot be written so. Fields: reason, discovered_on, items."""
     problems = check_text(reason, "reason", Words("請詳細填寫原因，例如：2/15 看診後系統無法連線，漏未登錄。"))
     if discovered_on is None:
         problems.append(Problem("discovered-missing", "請填發現的日期。", "discovered_on"))
@@ -275,9 +277,9 @@ def check_application(
                 "發現日 {day} 早於就醫日期 {visit}，請確認這兩個日期。", day=discovered_on, visit=max(early)
             )
             problems.append(Problem("discovered-before-visit", message, "discovered_on"))
-    if not visit_days:
-        problems.append(Problem("items-missing", "請至少加入一項要更正的就醫資料。", "items"))
-    elif len(visit_days) > MOST_ITEMS:
+    if not items:
+        problems.append(Problem("items-missing", "請至少加入一項要更正的資料。", "items"))
+    elif items > MOST_ITEMS:
         message = Sentence("一件申請最多 {most} 項，請分件申請。", most=MOST_ITEMS)
         problems.append(Problem("items-too-many", message, "items"))
     return problems

@@ -4,7 +4,7 @@ Approving an application writes the visits in the same transaction, through visi
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any
 from uuid import UUID, uuid4
@@ -14,13 +14,15 @@ from django.db import connection, transaction
 from django.db.models import F
 
 from quitledger.accounts.actors import Actor
+from quitledger.accounts.keys import keys
 from quitledger.accounts.permissions import Permission, Role
 from quitledger.accounts.scope import within
 from quitledger.audit import journal
-from quitledger.audit.database import programme_now
+from quitledger.audit.database import programme_now, purpose
 from quitledger.cases.models import Case
-from quitledger.cases.rules import person_emptied
-from quitledger.cases.services import recorded_otherwise
+from quitledger.cases.rules import person_changed_meanwhile, person_emptied
+from quitledger.cases.services import Stale as PersonStale
+from quitledger.cases.services import change_person, check_person_application, recorded_otherwise
 from quitledger.institutions.models import Membership
 from quitledger.policy import TAIPEI
 from quitledger.policy.problem import Problem, Refused, refuse_where
@@ -33,13 +35,15 @@ from quitledger.visits.services import Stale as VisitStale
 
 from . import rules
 from .entries import contents_of, entry_from
-from .models import Application, Item, StepTaken
+from .identities import IdentityEntry, identity_asked, resealed, sealed
+from .models import Application, AskedIdentity, Item, StepTaken
 from .rules import ITEM_KINDS, TRANSITIONS, ItemKind, State, Step
 
 
 @dataclass(frozen=True)
 class ItemEntry:
-    """An item as it was typed. `visit` and `visit_version` of what is recorded; `entry`: what it shall say, if anything.
+    """An item as it was typed. `visit` and `visit_version` of what is recorded; `entry`: what it shall say, if anything;
+    `identity`: who the person shall be, where that is the item.
 
     `uid` is the item's for ever, and a late entry's visit's.
     """
@@ -50,14 +54,14 @@ class ItemEntry:
     visit_version: int | None = None
     entry: Entry | None = None
     linked: bool = False
+    identity: IdentityEntry | None = None
 
     @property
-    def visit_on(self) -> date:
-        """The true day."""
+    def visit_on(self) -> date | None:
+        """The true day; None where no visit is put right."""
         if self.entry is not None:
             return self.entry.visit_on
-        assert self.visit is not None
-        return self.visit.visit_on
+        return self.visit.visit_on if self.visit is not None else None
 
 
 class Stale(Exception):
@@ -80,7 +84,7 @@ def write_application(
     known = Application.objects.filter(uid=uid, institution_id=case.institution_id).first()
     if known is not None:
         return _as_written(known, reason, discovered_on, items)
-    refuse_where(_problems(case, reason, discovered_on, items))
+    refuse_where(_problems(case, reason, discovered_on, items, by))
     assert discovered_on is not None  # the rules asked for it
     with transaction.atomic():
         application = Application.objects.create(
@@ -105,7 +109,7 @@ def register_on_paper(
     known = Application.objects.filter(uid=uid).first()
     if known is not None:
         return _as_written(known, reason, discovered_on, items)
-    problems = _problems(case, reason, discovered_on, items)
+    problems = _problems(case, reason, discovered_on, items, by)
     if received_on > _today():
         problems.append(
             Problem("received-in-future", Sentence("收件日 {day} 還沒到。", day=received_on), "received_on")
@@ -134,7 +138,7 @@ def rewrite_application(
         found = _locked(application, version, Step.REWRITE, by)
         if _says(found, reason, discovered_on, items):
             return found  # the form sent once more
-        refuse_where(_problems(found.case, reason, discovered_on, items))
+        refuse_where(_problems(found.case, reason, discovered_on, items, by))
         kept = {item.uid for item in items}
         for item in found.items.exclude(uid__in=kept):
             item.taken_out = True
@@ -164,30 +168,42 @@ def items_of(application: Application) -> list[ItemEntry]:
         ItemEntry(
             item.uid, ItemKind(item.kind), item.visit, item.visit_version,
             entry_from(item.visit.uid if item.visit else item.uid, item.contents) if item.contents else None, item.linked,
+            identity_asked(item),
         )
-        for item in application.items.select_related("visit__case__person").order_by("position")
+        for item in application.items.select_related("visit__case__person", "identity").order_by("position")
     ]  # fmt: skip
 
 
-def _problems(case: Case, reason: str, discovered_on: date | None, items: Sequence[ItemEntry]) -> list[Problem]:
+def _problems(
+    case: Case, reason: str, discovered_on: date | None, items: Sequence[ItemEntry], by: Actor
+) -> list[Problem]:
     if case.person.is_emptied:
         return [person_emptied()]
     now = programme_now()
+    today = now.astimezone(TAIPEI).date()
     problems = rules.check_application(
-        reason=reason,
-        discovered_on=discovered_on,
-        today=now.astimezone(TAIPEI).date(),
-        visit_days=[item.visit_on for item in items],
-    )
-    days = set()
+        reason=reason, discovered_on=discovered_on, today=today, items=len(items),
+        visit_days=[item.visit_on for item in items if item.visit_on],
+    )  # fmt: skip
+    days: set[date] = set()
     for item in items:
-        recorded_on = item.visit.visit_on if item.visit else None
-        problems += rules.check_true_day(item.kind, item.visit_on, recorded_on)
-        days |= {item.visit_on, recorded_on or item.visit_on}
+        if item.identity is not None:
+            problems += _identity_problems(case, item.identity, today, by)
+        if item.visit_on is not None:
+            recorded_on = item.visit.visit_on if item.visit else None
+            problems += rules.check_true_day(item.kind, item.visit_on, recorded_on)
+            days |= {item.visit_on, recorded_on or item.visit_on}
     months = sorted({month_of(day) for day in days})
     closing = [(month, closes_at(case.institution_id, month)) for month in months]
     problems += rules.check_needed(closing, now)
     return problems
+
+
+def _identity_problems(case: Case, said: IdentityEntry, today: date, by: Actor) -> list[Problem]:
+    return check_person_application(
+        case=case, version=said.person_version, identity=said.asked, today=today, by=by,
+        made_up_allowed=purpose() != "production",
+    )  # fmt: skip
 
 
 def _write_items(application: Application, items: Sequence[ItemEntry]) -> None:
@@ -199,7 +215,7 @@ def _write_items(application: Application, items: Sequence[ItemEntry]) -> None:
     for position, item in enumerate(items):
         if stood.get(item.uid) == (position, item):
             continue
-        Item.with_taken_out.update_or_create(
+        written, _new = Item.with_taken_out.update_or_create(
             uid=item.uid,
             application=application,
             defaults={
@@ -208,6 +224,15 @@ def _write_items(application: Application, items: Sequence[ItemEntry]) -> None:
                 "contents": contents_of(item.entry) if item.entry else None, "linked": item.linked, "taken_out": False,
             },
         )  # fmt: skip
+        if item.identity is not None:
+            token, key_id = sealed(item.identity, item.uid)
+            AskedIdentity.objects.update_or_create(
+                item=written,
+                defaults={
+                    "institution_id": application.institution_id, "person_version": item.identity.person_version,
+                    "token": token, "key_id": key_id,
+                },
+            )  # fmt: skip
 
 
 _ASIDE = 1_000  # while they are numbered anew
@@ -466,14 +491,14 @@ def touches_settled(application: Application) -> bool:
 
 def _put_right(application: Application, items: Sequence[Item], by: Actor) -> None:
     """Write what was approved, with a permit for each visit. Raises Refused, with nothing written."""
-    approved = [item for item in items if item.decision == "approved"]
-    given = {}
-    for item in approved:
-        given[item.pk] = permit = _permit(application, item, by)
-        permit.save(force_insert=True)
-    with within(by, application.institution_id) as there:
-        problems = _apply(application, items, given, there)
-        refuse_where(problems)
+    given: dict[int, Permit | UUID | None] = {}
+    for item in items:
+        if item.decision == "approved" and item.kind == ItemKind.PERSON:
+            given[item.pk] = application.uid
+        elif item.decision == "approved":
+            given[item.pk] = permit = _permit(application, item, by)
+            permit.save(force_insert=True)
+    refuse_where(_apply(application, items, given, by))
 
 
 def trial(application: Application, items: Sequence[Item], *, by: Actor) -> list[Problem]:
@@ -488,16 +513,18 @@ def trial(application: Application, items: Sequence[Item], *, by: Actor) -> list
         uids=[application.uid, application.case.uid],
         fields=["courses"],
     )
-    tried = {item.pk: Permit() for item in items if item.decision != "rejected"}
+    tried = {
+        item.pk: None if item.kind == ItemKind.PERSON else Permit() for item in items if item.decision != "rejected"
+    }
     with transaction.atomic():
-        with within(by, application.institution_id) as there:
-            problems = _apply(application, items, tried, there)
+        problems = _apply(application, items, tried, by)
         transaction.set_rollback(True)
     return problems
 
 
 def _permit(application: Application, item: Item, by: Actor) -> Permit:
     recorded = item.visit
+    assert item.visit_on is not None  # a permit is for a visit
     until = closes_at(application.institution_id, item.visit_on)
     return Permit(
         uid=uuid4(), application=application.uid, person_id=application.person_id,
@@ -509,34 +536,70 @@ def _permit(application: Application, item: Item, by: Actor) -> Permit:
     )  # fmt: skip
 
 
-# A place is freed before it is taken: voids, what moves away or back, then what comes in.
+# Who it is comes first; then a place is freed before it is taken: voids, what moves away or back, then what comes in.
 _ORDER = (
-    ItemKind.VOID, ItemKind.OVERWRITTEN, ItemKind.PARKED, ItemKind.CHANGE, ItemKind.RESTORE, ItemKind.LATE_ENTRY
+    ItemKind.PERSON, ItemKind.VOID, ItemKind.OVERWRITTEN, ItemKind.PARKED, ItemKind.CHANGE, ItemKind.RESTORE,
+    ItemKind.LATE_ENTRY,
 )  # fmt: skip
 
 
 def _apply(
-    application: Application, items: Sequence[Item], permits: Mapping[int, Permit], there: Actor
+    application: Application, items: Sequence[Item], given: Mapping[int, Permit | UUID | None], by: Actor
 ) -> list[Problem]:
-    """Write the items that have a permit; every problem, by the item's place."""
+    """Write the items that are given: visits with their permit, the person with the application behind it (None where
+    it is only tried). Every problem, by the item's place."""
     problems = []
     for place, item in sorted(enumerate(items), key=lambda one: _ORDER.index(ItemKind(one[1].kind))):
-        permit = permits.get(item.pk)
-        if permit is None:
+        if item.pk not in given:
             continue
         try:
             with transaction.atomic():
-                item.made_version = _write(application, item, permit, there).version
+                item.made_version = _written(application, items, item, given[item.pk], by)
         except Refused as refused:
             problems += [Problem(one.code, one.message, f"item-{place}", one.policy) for one in refused.problems]
         except VisitStale:
             message = Words("這筆就醫資料在申請之後又有新的版本，請退回或請機構依現在的內容重新申請。")
             problems.append(Problem("visit-changed-meanwhile", message, f"item-{place}"))
+        except PersonStale:
+            problems.append(replace(person_changed_meanwhile(), field=f"item-{place}"))
     return problems
 
 
+def _written(
+    application: Application, items: Sequence[Item], item: Item, given: Permit | UUID | None, by: Actor
+) -> int | None:
+    """Write one item; the version it made."""
+    if not isinstance(given, Permit):
+        return _correct_person(application, items, item, given, by)
+    with within(by, application.institution_id) as there:
+        return _write(application, item, given, there).version
+
+
+def _correct_person(
+    application: Application, items: Sequence[Item], item: Item, authority: UUID | None, by: Actor
+) -> int | None:
+    """Correct the person by the desk's decision; an institution that looks at its application asks the rules alone."""
+    said = identity_asked(item)
+    if said is None:
+        raise Refused([person_emptied()])
+    case = application.case
+    if by.institution_id is not None:
+        refuse_where(_identity_problems(case, said, _today(), by))
+        return None
+    person = change_person(
+        case=case, version=said.person_version, identity=said.asked, reason=_because(application), today=_today(),
+        authority=authority, made_up_allowed=purpose() != "production", by=by,
+    )  # fmt: skip
+    for one in (case, *(other.visit.case for other in items if other.visit)):
+        one.person = person
+    return person.version
+
+
+def _because(application: Application) -> str:
+    return str(Sentence("更正申請 {number}", number=application.case_no or ""))
+
+
 def _write(application: Application, item: Item, permit: Permit, there: Actor) -> Visit:
-    reason = str(Sentence("更正申請 {number}", number=application.case_no or ""))
     if item.visit is None:
         assert item.contents is not None
         return visits.record_visit(
@@ -545,7 +608,7 @@ def _write(application: Application, item: Item, permit: Permit, there: Actor) -
     given: dict[str, Any] = {
         "visit": item.visit,
         "version": item.visit_version,
-        "reason": reason,
+        "reason": _because(application),
         "by": there,
         "permit": permit,
     }
@@ -555,6 +618,23 @@ def _write(application: Application, item: Item, permit: Permit, there: Actor) -
         return visits.restore_visit(**given)
     assert item.contents is not None
     return visits.change_visit(entry=entry_from(item.visit.uid, item.contents), **given)
+
+
+def renew_identities(*, after: int, limit: int, by: Actor) -> tuple[int, int]:
+    """Seal anew under the current key who persons shall be, of items numbered above `after`, at most `limit`.
+
+    Returns the number of the last one and how many. As the owner. Raises PermissionDenied, KeyMissing, Tampered.
+    """
+    by.require(Permission.KEY_ROTATE)
+    with transaction.atomic():
+        found = AskedIdentity.objects.select_for_update(of=("self",)).select_related("item").order_by("pk")
+        renewed = list(found.filter(pk__gt=after).exclude(key_id=keys().current)[:limit])
+        for asked in renewed:
+            asked.token, asked.key_id = resealed(asked)
+            asked.save(update_fields=["token", "key_id"])
+        if renewed:
+            journal.record(Permission.KEY_ROTATE, record_type="corrections_askedidentity", fields=["identity_number"])
+    return (renewed[-1].pk, len(renewed)) if renewed else (after, 0)
 
 
 def _account(by: Actor) -> int:

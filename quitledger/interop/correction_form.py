@@ -13,7 +13,7 @@ from pypdf import PdfReader
 
 from quitledger.accounts.actors import Actor
 from quitledger.accounts.permissions import Permission
-from quitledger.corrections.differences import GROUPS, before_and_after, changed_fields, groups_of
+from quitledger.corrections.differences import GROUPS, changed_fields, entries_of, groups_of, in_words
 from quitledger.corrections.models import Application, Item
 from quitledger.corrections.rules import ITEM_KINDS, STATES, ItemKind, State
 from quitledger.policy import format_closing, format_roc
@@ -26,15 +26,16 @@ _SIZES = (10, 9, 8, 7, 6)  # points: the largest with which all is on one page
 
 
 def correction_form(
-    application: Application, *, number: str, address: str, today: date, made_up: str, by: Actor
+    application: Application, *, number: str, whole: bool, address: str, today: date, made_up: str, by: Actor
 ) -> bytes:
-    """The form as PDF. `number`: the identity number, masked or whole; `address`: of the application, in its code.
+    """The form as PDF. `number`: the identity number; `whole`: not masked, and neither are those that are asked for;
+    `address`: of the application, in its code.
 
     Raises PermissionDenied. Journal the read.
     """
     by.require(Permission.CORRECTION_READ)
-    items = list(application.items.select_related("visit").order_by("position"))
-    said = [before_and_after(item, by=by) for item in items]
+    items = list(application.items.select_related("visit", "identity").order_by("position"))
+    said = [in_words(item, entries_of(item, by=by), whole=whole) for item in items]
     changes = [changed_fields(*one) for one in said]
     ticked = groups_of(name for fields in changes for name, *_ in fields)
     code = BytesIO()
@@ -68,6 +69,8 @@ def _numbers(application: Application) -> list[tuple[str, str]]:
 def _what(item: Item, stood_on: str) -> str:
     """The kind, and for a record that is moved the two days in the notice's own words: 114/4/1 調整成 114/2/15."""
     label = str(ITEM_KINDS[ItemKind(item.kind)].label)
+    if item.visit_on is None:
+        return label
     day = format_roc(item.visit_on)
     return f"{label}：{stood_on} 調整成 {day}" if stood_on not in ("", day) else f"{label}：就醫日期 {day}"
 

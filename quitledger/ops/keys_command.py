@@ -115,7 +115,7 @@ def add() -> None:
 )
 def rotate(settle: int) -> None:
     """\b
-    改用最新的金鑰，並把所有證號（含歷次版本）、證明文件與第二步驗證的祕密重新加密；網站可以繼續執行，中斷後再執行會接續。
+    改用最新的金鑰，並把所有證號（含歷次版本與更正申請）、證明文件與第二步驗證的祕密重新加密；網站可以繼續執行，中斷後再執行會接續。
     Use the newest key, and encrypt and hash everything anew under it, versions too. The site may run; goes on where it was cut off.
     """
     with told():
@@ -151,6 +151,7 @@ def _renew() -> int:
     from quitledger.audit.rewriting import next_run, rewriting
     from quitledger.cases.services import PERSON_NUMBERS
     from quitledger.corrections.evidence_services import renew_evidence
+    from quitledger.corrections.services import renew_identities
     from quitledger.institutions.services import STAFF_NUMBERS
 
     from .audit_command import signer
@@ -164,11 +165,12 @@ def _renew() -> int:
                 with scoped(SYSTEM), rewriting(signs, run=run, kind="keys") if history else nullcontext():
                     after, renewed = renew_numbers(numbers, history=history, after=after, limit=BATCH, by=SYSTEM)
                 rows += renewed
-    after, renewed = 0, 1
-    while renewed:
-        with scoped(SYSTEM):
-            after, renewed = renew_evidence(after=after, limit=BATCH_OF_FILES, by=SYSTEM)
-        rows += renewed
+    for renew, limit in ((renew_evidence, BATCH_OF_FILES), (renew_identities, BATCH)):
+        after, renewed = 0, 1
+        while renewed:
+            with scoped(SYSTEM):
+                after, renewed = renew(after=after, limit=limit, by=SYSTEM)
+            rows += renewed
     with scoped(SYSTEM):
         return rows + renew_second_factors(by=SYSTEM)
 

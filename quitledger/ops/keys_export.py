@@ -73,7 +73,7 @@ def needed_key_ids() -> set[str]:
             "SELECT identity_key_id FROM cases_person UNION SELECT identity_key_id FROM cases_person_history"
             " UNION SELECT identity_key_id FROM institutions_staffmember UNION"
             " SELECT identity_key_id FROM institutions_staffmember_history UNION"
-            " SELECT key_id FROM corrections_evidencefile UNION"
+            " SELECT key_id FROM corrections_evidencefile UNION SELECT key_id FROM corrections_askedidentity UNION"
             " SELECT split_part(coalesce(data->>'secret', data->>'seed'), ':', 1) FROM mfa_authenticator"
             " WHERE type IN ('totp', 'recovery_codes')"
         )

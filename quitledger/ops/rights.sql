@@ -78,6 +78,7 @@ GRANT SELECT ON corrections_application_history, corrections_item_history TO {ap
 -- Evidence: attached, and taken out of a draft: its row says so and stays, its file goes.
 GRANT SELECT, INSERT, UPDATE (removed_at, removed_by_id) ON corrections_evidence TO {app};
 GRANT SELECT, INSERT, DELETE ON corrections_evidencefile TO {app};
+GRANT SELECT, INSERT, UPDATE ON corrections_askedidentity TO {app};
 GRANT SELECT ON corrections_evidence_history TO {app};
 
 -- Row-level security, made anew from here on.
@@ -109,7 +110,7 @@ DECLARE t text;
 BEGIN
   FOREACH t IN ARRAY ARRAY['corrections_application', 'corrections_application_history', 'corrections_item',
       'corrections_item_history', 'corrections_steptaken', 'visits_permit', 'corrections_evidence',
-      'corrections_evidence_history', 'corrections_evidencefile'] LOOP
+      'corrections_evidence_history', 'corrections_evidencefile', 'corrections_askedidentity'] LOOP
     EXECUTE format('CREATE POLICY scope ON %I USING (CASE WHEN (SELECT current_scope()) = 0 THEN true
       ELSE institution_id = (SELECT current_scope()) END)', t);
   END LOOP;

@@ -17,6 +17,9 @@ from django.views.decorators.http import require_http_methods
 from quitledger.accounts.permissions import Permission
 from quitledger.audit import journal
 from quitledger.cases.models import Case
+from quitledger.cases.rules import Identity
+from quitledger.cases.services import identity_of
+from quitledger.corrections.identities import IdentityEntry
 from quitledger.corrections.models import Application
 from quitledger.corrections.queries import application_of
 from quitledger.corrections.rules import ITEM_KINDS, REASON_LENGTH, ItemKind, State
@@ -36,7 +39,7 @@ from quitledger.visits.queries import closes_at, visible_visit
 from quitledger.visits.rules import Entry
 from quitledger.visits.services import as_entry
 
-from .cases import case_or_404
+from .cases import CorrectedPersonForm, PersonForm, case_or_404, moved
 from .forms import Form, PlainTextField, RocDateField, add_problems, shown
 from .permissions import View, needs
 from .transactions import Request
@@ -85,6 +88,18 @@ class EntryForm(VisitForm, _Why):
     """What a visit shall say, and why."""
 
 
+class IdentityForm(CorrectedPersonForm, _Why):
+    """Who the person shall be, and why."""
+
+    reason = shown(
+        PlainTextField(
+            label=Words("原因"), help_text=Words("例：換發居留證、證號打錯"), max_length=REASON_LENGTH, lines=True,
+            required=False,
+        ),
+        grow=True, asked=True,
+    )  # fmt: skip
+
+
 class OverwrittenForm(EntryForm):
     """What a record said before it was written over, and the true day of what it says now."""
 
@@ -111,6 +126,8 @@ class Subject:
         """The form it needs."""
         if self.kind in (ItemKind.VOID, ItemKind.RESTORE):
             return _Why
+        if self.kind is ItemKind.PERSON:
+            return IdentityForm
         return OverwrittenForm if self.kind is ItemKind.OVERWRITTEN else EntryForm
 
 
@@ -192,6 +209,19 @@ def correction_late_entry(request: Request, uid: UUID) -> HttpResponse:
     return _answer(request, subject)
 
 
+@writes
+@require_http_methods(["GET", "HEAD", "POST"])
+def correction_person(request: Request, uid: UUID) -> HttpResponse:
+    """Identity number, birth date, sex of a case's person."""
+    case = case_or_404(request, uid)
+    if answer := moved(request, case, uid):
+        return answer
+    if case.person.is_emptied:
+        return redirect("case_show", uid)  # which says why
+    subject = Subject(case, ItemKind.PERSON, draft=_draft(request, case), on_paper=_on_paper(request))
+    return _answer(request, subject)
+
+
 @needs(Permission.CORRECTION_APPLY)
 @require_http_methods(["GET", "HEAD", "POST"])
 def correction_item(request: Request, uid: UUID, item: UUID) -> HttpResponse:
@@ -230,6 +260,10 @@ def _answer(request: Request, subject: Subject) -> HttpResponse:
     if "add_line" in typed:
         form, lines = _shown_again(typed, subject, versions)
         focus(lines.forms[-1], "medicine")
+        return _page(request, subject, form, lines, versions=versions)
+    if "carry" in typed:  # from the page where the institution corrects by itself
+        form, lines = _blank(request, subject, versions)
+        form.initial.update(typed_fields(PersonForm, typed))
         return _page(request, subject, form, lines, versions=versions)
     form, lines = _form(subject, versions, typed), Lines(typed, prefix="lines")
     if isinstance(form, VisitForm) and not lines.is_valid() or not form.is_valid():
@@ -276,6 +310,8 @@ def _items(request: Request, subject: Subject, form: _Why, lines: Any) -> list[I
     """What was typed, as items. Raises Refused."""
     data = form.cleaned_data
     uid, visit, version = data["uid"], subject.visit, data["version"]
+    if isinstance(form, IdentityForm):
+        return [ItemEntry(uid, subject.kind, identity=_identity(subject, form))]
     if not isinstance(form, VisitForm):
         return [ItemEntry(uid, subject.kind, visit, version)]
     if visit is None:
@@ -283,6 +319,16 @@ def _items(request: Request, subject: Subject, form: _Why, lines: Any) -> list[I
     if not isinstance(form, OverwrittenForm):
         return [ItemEntry(uid, subject.kind, visit, version, replace(entry_typed(form, lines), uid=visit.uid))]
     return _overwritten(request, visit, form, lines)
+
+
+def _identity(subject: Subject, form: IdentityForm) -> IdentityEntry:
+    """Who the person shall be, beside who he is; a number left empty is the one that is there."""
+    data, recorded = form.cleaned_data, identity_of(subject.case.person)
+    asked = Identity(
+        data["identity_kind"], data["identity_number"] or recorded.number, data["identity_country"], data["birth_on"],
+        data["sex"],
+    )  # fmt: skip
+    return IdentityEntry(data["version"], recorded.compared, asked.compared)
 
 
 def _overwritten(request: Request, visit: Visit, form: OverwrittenForm, lines: Any) -> list[ItemEntry]:
@@ -362,14 +408,34 @@ def _blank(request: Request, subject: Subject, versions: list[Version]) -> tuple
     initial |= {
         "uid": item.uid if item else uuid4(),
         "application": subject.draft.uid if subject.draft else uuid4(),
-        "version": item.visit_version if item else subject.visit.version if subject.visit else None,
+        "version": _version_seen(subject),
         "discovered_on": request.desk.today,
         "back_to": str(versions[0].number) if versions else TYPED,
     }
+    if subject.kind is ItemKind.PERSON:
+        initial |= _person_initial(subject)
     if subject.kind is ItemKind.PARKED and item is None:
         initial["visit_on"] = None  # the true day is what is asked for
     form = _form(subject, versions, initial=initial)
     return form, Lines(initial=(rows_of(entry) if entry else []) or [{}], prefix="lines")
+
+
+def _version_seen(subject: Subject) -> int | None:
+    if subject.kind is ItemKind.PERSON:
+        return subject.case.person.version
+    if subject.item is not None:
+        return subject.item.visit_version
+    return subject.visit.version if subject.visit else None
+
+
+def _person_initial(subject: Subject) -> dict[str, Any]:
+    """Who he shall be as it was typed before, or who he is; the number is typed anew where it is to be another one."""
+    asked = subject.item.identity.asked if subject.item and subject.item.identity else None
+    said = asked or identity_of(subject.case.person)
+    return {
+        "identity_kind": said.kind, "identity_country": said.country, "birth_on": said.birth_on, "sex": said.sex,
+        "identity_number": asked.number if asked and asked.number != identity_of(subject.case.person).number else "",
+    }  # fmt: skip
 
 
 def _shown_again(typed: QueryDict, subject: Subject, versions: list[Version]) -> tuple[_Why, Any]:

@@ -8,6 +8,7 @@ from uuid import UUID, uuid4
 
 from django import forms
 from django.contrib import messages
+from django.core.exceptions import NON_FIELD_ERRORS
 from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
@@ -93,14 +94,19 @@ class CaseForm(Form):
     reason = shown(PlainTextField(label=Words("修改原因"), max_length=REASON_LENGTH, required=False), grow=True)
 
 
-class PersonForm(_WhoForm):
-    """Who the person is, why it is corrected, and the version that was seen. A number left empty stays as it is."""
+class CorrectedPersonForm(_WhoForm):
+    """Who the person is, and the version that was seen. A number left empty stays as it is."""
 
     version = forms.IntegerField(widget=forms.HiddenInput)
     identity_number = shown(
         PlainTextField(label=Words("新的證號"), max_length=30, required=False, help_text=Words("證號不變時留白")),
         width="l", asked=True,
     )  # fmt: skip
+
+
+class PersonForm(CorrectedPersonForm):
+    """The same, with why it is corrected."""
+
     reason = shown(
         PlainTextField(label=Words("更正原因"), max_length=REASON_LENGTH, required=False, help_text=Words("例：換發居留證、證號打錯")),
         grow=True, asked=True,
@@ -360,7 +366,10 @@ def _corrected(request: Request, uid: UUID) -> HttpResponse:
             messages.success(request, _("已更正 %(name)s 的證號、出生日期或性別；現在的證號 %(number)s。") % words)
             return redirect("case_show", case.uid)
     journal.record(Permission.CASE_READ, record_type="case", uids=[case.uid, *(other.uid for other in others)])
-    context = {"case": case, "form": form, "now": now, "others": others}
+    context = {
+        "case": case, "form": form, "now": now, "others": others,
+        "may_apply": form.has_error(NON_FIELD_ERRORS, "person-not-open"),
+    }  # fmt: skip
     return render(request, "cases/person.html", context, status=409 if now else 422 if form.errors else 200)
 
 

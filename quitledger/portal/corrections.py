@@ -28,6 +28,7 @@ from quitledger.corrections.queries import (
     compared,
     due,
     numbers,
+    others_with_number,
     received,
     rejections,
     search,
@@ -118,7 +119,7 @@ def _row(application: Application, request: Request) -> dict[str, Any]:
     return {
         "state": STATES[State(application.state)],
         "kinds": [ITEM_KINDS[ItemKind(item.kind)].label for item in items],
-        "days": [item.visit_on for item in items],
+        "days": [item.visit_on for item in items if item.visit_on],
         "until": until,
         "overdue": until is not None and until < request.desk.today,
     }
@@ -288,10 +289,11 @@ def correction_show(request: Request, uid: UUID) -> HttpResponse:
 
 
 def _show(
-    request: Request, application: Application, form: Form | None = None, step: Step | None = None, status: int = 200
-) -> HttpResponse:
+    request: Request, application: Application, form: Form | None = None, step: Step | None = None, status: int = 200,
+    *, whole: bool = False,
+) -> HttpResponse:  # fmt: skip
     by = request.desk.actor
-    items = list(application.items.select_related("visit__case__person").order_by("position"))
+    items = list(application.items.select_related("visit__case__person", "identity").order_by("position"))
     open_now = application.state in OPEN
     problems = []
     if open_now:
@@ -303,7 +305,7 @@ def _show(
     single = services.accounts_of(application.institution_id) == 1
     steps = [one for one in Step if _offered(request, application, one, single)]
     bound = {step: form} if step else {}
-    found = compared(application, problems, by=by)
+    found = compared(application, problems, whole=whole, by=by)
     details = (
         InstitutionDetails.objects.filter(institution_id=application.institution_id).order_by("-starts_on").first()
     )
@@ -315,13 +317,27 @@ def _show(
         "taken": application.steps.select_related("by"), "failed": form, "single": single,
         "settled": services.touches_settled(application), "is_open": open_now,
         "late_days": _late_days(application), "until": due(application),
+        "whole": whole, "with_person": any(item.kind == ItemKind.PERSON for item in items),
+        "others": sum(others_with_number(item, by=by) for item in items if open_now and by.may(Permission.CORRECTION_DECIDE)),
+        "with_visits": any(item.visit_on for item in items),
     }  # fmt: skip
     return render(request, "corrections/show.html", context | evidence_of(request, application), status=status)
 
 
+@needs(Permission.IDENTITY_SHOW)
+@require_http_methods(["GET", "HEAD", "POST"])
+def correction_identity(request: Request, uid: UUID) -> HttpResponse:
+    """The same page with whole identity numbers; journaled by itself. Only its button shows them, never an address."""
+    application = _application_or_404(request, uid)
+    if request.method != "POST":
+        return redirect("correction_show", uid)
+    journal.record(Permission.IDENTITY_SHOW, record_type="correction", uids=[application.uid, application.case.uid])
+    return _show(request, application, whole=True)
+
+
 def _late_days(application: Application) -> int | None:
     """Days between the earliest true visit day and its discovery."""
-    days = [item.visit_on for item in application.items.all()]
+    days = [item.visit_on for item in application.items.all() if item.visit_on]
     return (application.discovered_on - min(days)).days if days else None
 
 

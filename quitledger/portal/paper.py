@@ -43,10 +43,11 @@ def case_sheet(request: Request, uid: UUID) -> HttpResponse:
 def correction_form(request: Request, uid: UUID) -> HttpResponse:
     """附錄九 更正申請單. Sent as a form by the institution: with the whole identity number, journaled by itself."""
     application = application_or_404(request, uid)
+    whole = _whole(request, application.case)
     number = _number(request, application.case)
     journal.record("correction.form", record_type="correction", uids=[application.uid, application.case.uid])
     made = form_of(
-        application, number=number, address=request.build_absolute_uri(f"/corrections/{application.uid}"),
+        application, number=number, whole=whole, address=request.build_absolute_uri(f"/corrections/{application.uid}"),
         today=request.desk.today, made_up=_made_up(request), by=request.desk.actor,
     )  # fmt: skip
     return file_answer(made, _PDF, f"correction-form-{application.case_no or 'draft'}.pdf")
@@ -72,9 +73,12 @@ def correction_attach_sheet(request: Request, uid: UUID) -> HttpResponse:
 
 def _number(request: Request, case: Case) -> str:
     """The identity number as it is to be printed; the whole one is journaled."""
-    actor = request.desk.actor
-    whole = request.method == "POST" and actor.institution_id is not None and not case.person.is_emptied
-    return show_identity(case=case, by=actor) if whole else case.person.masked_identity
+    return show_identity(case=case, by=request.desk.actor) if _whole(request, case) else case.person.masked_identity
+
+
+def _whole(request: Request, case: Case) -> bool:
+    """True where identity numbers are printed whole: a form of the institution asks for it."""
+    return request.method == "POST" and request.desk.actor.institution_id is not None and not case.person.is_emptied
 
 
 def _made_up(request: Request) -> str:

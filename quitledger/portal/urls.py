@@ -46,7 +46,7 @@ class RegisterName:
 class CorrectionKind:
     """What of a recorded visit is put right."""
 
-    regex = "|".join(kind for kind in ItemKind if kind is not ItemKind.LATE_ENTRY)
+    regex = "|".join(kind for kind in (*applying.KINDS_OF_A_VISIT, ItemKind.RESTORE))
 
     def to_python(self, value: str) -> str:
         return value
@@ -110,10 +110,12 @@ urlpatterns = [
     path("visits/<uuid:uid>/correct", applying.correction_choose, name="correction_choose"),
     path("visits/<uuid:uid>/correct/<kind:kind>", applying.correction_visit, name="correction_visit"),
     path("cases/<uuid:uid>/late-entry", applying.correction_late_entry, name="correction_late_entry"),
+    path("cases/<uuid:uid>/person/apply", applying.correction_person, name="correction_person"),
     path("corrections", corrections.correction_list, name="correction_list"),
     path("corrections/numbers", corrections.correction_numbers, name="correction_numbers"),
     path("corrections.<format:file_format>", corrections.correction_download, name="correction_download"),
     path("corrections/<uuid:uid>", corrections.correction_show, name="correction_show"),
+    path("corrections/<uuid:uid>/identity", corrections.correction_identity, name="correction_identity"),
     path("corrections/<uuid:uid>/items/<uuid:item>", applying.correction_item, name="correction_item"),
     path("corrections/<uuid:uid>/<step:step>", corrections.correction_step, name="correction_step"),
     path("visits.<format:file_format>", query.visit_download, name="visit_download"),

@@ -132,7 +132,7 @@ def rows_of(entry: rules.Entry) -> list[dict[str, Any]]:
     return [{"medicine": x.medicine_code, "supply_weeks": x.supply_weeks, "supply_days": x.supply_days} for x in lines]
 
 
-def typed_fields(form: type[VisitForm], typed: Any) -> dict[str, Any]:
+def typed_fields(form: type[Form], typed: Any) -> dict[str, Any]:
     """The fields of a form as typed, unchecked."""
     return {name: typed.get(name, "") for name in form.base_fields} | {"services": typed.getlist("services")}
 

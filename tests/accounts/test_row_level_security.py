@@ -94,6 +94,7 @@ TABLES = {
     "cases_person_history": NOTHING,
     "corrections_application": APPLIED,
     "corrections_application_history": KEPT,
+    "corrections_askedidentity": ATTACHED,
     "corrections_evidence": ATTACHED,
     "corrections_evidence_history": KEPT,
     "corrections_evidencefile": {
@@ -231,6 +232,17 @@ def an_evidence(owner: psycopg.Connection, at: Any) -> None:
         "INSERT INTO corrections_item (uid, application_id, institution_id, position, kind, visit_on, contents, linked, taken_out,"
         " decision, rejected_for) VALUES (gen_random_uuid(), %s, %s, 0, 'late_entry', '2025-02-15', '{}', false, false, '', '')",
         [application, at.institution],
+    )
+    person = one(
+        owner,
+        "INSERT INTO corrections_item (uid, application_id, institution_id, position, kind, linked, taken_out, decision,"
+        " rejected_for) VALUES (gen_random_uuid(), %s, %s, 1, 'person', false, false, '', '') RETURNING id",
+        [application, at.institution],
+    )
+    owner.execute(
+        "INSERT INTO corrections_askedidentity (item_id, institution_id, person_version, token, key_id)"
+        " VALUES (%s, %s, 1, '', 'k1')",
+        [person, at.institution],
     )
     owner.execute(
         "INSERT INTO corrections_steptaken (application_id, institution_id, step, from_state, to_state, by_id, from_desk, text)"

@@ -36,6 +36,7 @@ NOT_FOLLOWED = {
     "visits_course",  # computed from what is followed
     "visits_coursefinding",  # written once
     "visits_draft",  # no record
+    "corrections_askedidentity",  # what becomes of it is a version of the person
     "corrections_evidencefile",  # what it is stands in its row, which is followed, with the digest of what was sent
     "accounts_session", "accounts_onetimecode",  # passing
     "accounts_notice",  # written once

@@ -270,6 +270,8 @@ def _applications(uid: UUID) -> dict[str, str]:
         item = draft.items.get(position=0).uid
         gone = scene.written([scene.late(date(2025, 1, 2))], by, name)
         made["withdrawn"] = corrections.withdraw_application(application=gone, version=1, text="不需要了", by=by)
+        made["person"] = scene.written([scene.asking(scene.case_of(name), birth_on=date(1960, 2, 3))], by, name)
+    made["person_sent"] = scene.sent(lambda: [scene.asking(scene.case_of(name))], name)
     made["to_sign"] = scene.submitted(two, name)
     made["new"] = scene.sent(two, name)
     made["in_review"] = scene.claimed(two, name=name)

@@ -7,13 +7,14 @@ from uuid import uuid4
 
 import pytest
 from django.core.exceptions import PermissionDenied
+from django.db import IntegrityError
 from psycopg import errors
 
 from quitledger.accounts.actors import SYSTEM
 from quitledger.accounts.scope import scoped
 from quitledger.audit import journal
 from quitledger.cases.models import Case, Person
-from quitledger.cases.rules import Identity, PersonFacts, check_person_change
+from quitledger.cases.rules import Identity, PersonFacts, check_person_change, check_reason
 from quitledger.cases.services import Stale, change_case, change_person, find_by_identity, identity_hashes, identity_of
 from quitledger.policy import TAIPEI
 from quitledger.policy.identity import IdentityKind, make_up
@@ -58,8 +59,8 @@ OPEN = PersonFacts(is_open=True)
 )  # fmt: skip
 def test_every_reason_why_a_person_is_not_changed(said, facts, reason, expected):
     problems = check_person_change(
-        replace(RECORDED, **said), RECORDED, facts, reason=reason, today=world.TODAY, made_up_allowed=True
-    )
+        replace(RECORDED, **said), RECORDED, facts, today=world.TODAY, made_up_allowed=True
+    ) + check_reason(reason)
     assert [problem.code for problem in problems] == expected
 
 
@@ -162,9 +163,10 @@ def test_an_institution_corrects_whom_it_alone_knows_while_the_first_window_is_o
 
     set_clock(owner, datetime(2025, 4, 21, 0, 0, tzinfo=TAIPEI))
     assert refusals(lambda: corrected(case, version=2, number=make_up(902))) == ["person-not-open"]
-    authority = uuid4()
-    person = corrected(case, version=2, number=make_up(902), by=officer(), authority=authority)
-    assert (person.version, person.authority, person.changed_by_id) == (3, authority, officer().account_id)
+    with pytest.raises(IntegrityError, match="no application is being decided"):
+        corrected(case, version=2, number=make_up(902), by=officer(), authority=uuid4())
+    person = corrected(case, version=2, number=make_up(902), by=officer())
+    assert (person.version, person.authority, person.changed_by_id) == (3, None, officer().account_id)
     assert one(owner, "SELECT fields FROM audit_journal WHERE action = 'person.change'") == ["identity_number"]
 
 

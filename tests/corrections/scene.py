@@ -10,7 +10,9 @@ from uuid import UUID, uuid4
 from quitledger.accounts.actors import Actor
 from quitledger.accounts.scope import scoped
 from quitledger.cases.models import Case
+from quitledger.cases.services import identity_of
 from quitledger.corrections.evidence_services import attach_evidence
+from quitledger.corrections.identities import IdentityEntry
 from quitledger.corrections.models import Application
 from quitledger.corrections.rules import ItemKind
 from quitledger.corrections.services import (
@@ -23,6 +25,7 @@ from quitledger.corrections.services import (
     write_application,
 )
 from quitledger.policy import TAIPEI
+from quitledger.policy.identity import make_up
 from quitledger.visits.models import Visit
 from quitledger.visits.rules import Counselling, Entry
 from quitledger.visits.services import as_entry, record_visits
@@ -74,6 +77,13 @@ def without(uid: UUID, kind: ItemKind = ItemKind.VOID) -> ItemEntry:
     """A recorded visit that shall be voided, or restored."""
     found = visit(uid)
     return ItemEntry(uuid4(), kind, found, found.version)
+
+
+def asking(case: Case, **said: Any) -> ItemEntry:
+    """The person shall be somebody else; another number where nothing is said."""
+    recorded_ = identity_of(case.person)
+    asked = replace(recorded_, **(said or {"number": make_up(941)}))
+    return ItemEntry(uuid4(), ItemKind.PERSON, identity=IdentityEntry(case.person.version, recorded_, asked))
 
 
 def case_of(name: str) -> Case:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pypdf import PdfReader
 
-from quitledger.corrections.differences import before_and_after, changed_fields
+from quitledger.corrections.differences import changed_fields, entries_of, in_words
 from quitledger.corrections.models import Application
 from quitledger.corrections.rules import ItemKind
 from quitledger.interop.case_sheet import case_sheet
@@ -43,10 +43,14 @@ def sheet(number: str = "A12****789", name: str = "示範甲") -> bytes:
         return case_sheet(world.case(name), number=number, today=world.TODAY, made_up="測試資料", by=by)
 
 
-def form_of(application: Application, username: str = "recorder", number: str = "A12****789") -> bytes:
+def form_of(
+    application: Application, username: str = "recorder", number: str = "A12****789", whole: bool = False
+) -> bytes:
     with step(username) as by:
         found = Application.objects.select_related("case__person", "written_by", "signed_by").get(pk=application.pk)
-        return correction_form(found, number=number, address=ADDRESS, today=world.TODAY, made_up="測試資料", by=by)
+        return correction_form(
+            found, number=number, whole=whole, address=ADDRESS, today=world.TODAY, made_up="測試資料", by=by
+        )
 
 
 def test_the_case_sheet_says_what_was_recorded(committed):
@@ -149,7 +153,7 @@ def test_pregnancy_is_told_of_only_where_there_is_one(committed):
     with step("recorder") as by:
         application = written([late(), late(world.TODAY.replace(month=1, day=6), pregnant=True)], by, "示範乙")
         names = [
-            [name for name, *_ in changed_fields(*before_and_after(item, by=by))]
+            [name for name, *_ in changed_fields(*in_words(item, entries_of(item, by=by)))]
             for item in application.items.order_by("position")
         ]
     assert names == [["visit_on", "counselling"], ["visit_on", "counselling", "pregnant"]]
@@ -160,7 +164,8 @@ def test_an_entry_with_medication_is_said_with_the_names_of_its_medicines(commit
         given = Medication(world.staff("示範丑").uid, (Line(world.GUM, 1),))
         item = late(medication=given)
         application = written([replace(item, entry=replace(item.entry, counselling=Counselling(None)))], by)
-        before, after = before_and_after(application.items.get(), by=by)
+        given_item = application.items.get()
+        before, after = in_words(given_item, entries_of(given_item, by=by))
     assert before == {}
     assert after["medication"] == "醫師 示範丑：尼古丁咀嚼錠（示範品項乙） 1 週（7 天）"
     assert after["counselling"] == "（未填）（面對面）"

@@ -60,7 +60,7 @@ def test_out_of_every_open_state_there_is_a_step_of_its_owner() -> None:
 
 def test_every_kind_of_item_needs_a_permit_of_a_known_kind() -> None:
     assert set(ITEM_KINDS) == set(ItemKind)
-    assert {kind.permit for kind in ITEM_KINDS.values()} == set(PermitKind.values)
+    assert {kind.permit for kind in ITEM_KINDS.values()} == {*PermitKind.values, ""}
     assert all(one.label for one in (*Rejection, *Step))
 
 
@@ -79,14 +79,15 @@ def test_every_kind_of_item_needs_a_permit_of_a_known_kind() -> None:
         ({"discovered_on": TODAY + timedelta(days=1)}, ["discovered-in-future"]),
         ({"discovered_on": FEBRUARY_15}, []),
         ({"discovered_on": FEBRUARY_15 - timedelta(days=1)}, ["discovered-before-visit"]),
-        ({"visit_days": []}, ["items-missing"]),
-        ({"visit_days": [FEBRUARY_15] * 10}, []),
-        ({"visit_days": [FEBRUARY_15] * 11}, ["items-too-many"]),
-        ({"reason": "", "discovered_on": None, "visit_days": []}, ["reason-missing", "discovered-missing", "items-missing"]),
+        ({"items": 0, "visit_days": []}, ["items-missing"]),
+        ({"visit_days": []}, []),
+        ({"items": 10, "visit_days": [FEBRUARY_15] * 10}, []),
+        ({"items": 11, "visit_days": [FEBRUARY_15] * 11}, ["items-too-many"]),
+        ({"reason": "", "discovered_on": None, "items": 0, "visit_days": []}, ["reason-missing", "discovered-missing", "items-missing"]),
     ],
 )  # fmt: skip
 def test_what_an_application_must_say(changes: dict[str, Any], expected: list[str]) -> None:
-    said = {"reason": "漏登", "discovered_on": TODAY, "today": TODAY, "visit_days": [FEBRUARY_15]}
+    said = {"reason": "漏登", "discovered_on": TODAY, "today": TODAY, "items": 1, "visit_days": [FEBRUARY_15]}
     assert codes(rules.check_application(**(said | changes))) == expected
 
 

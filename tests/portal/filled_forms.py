@@ -235,6 +235,15 @@ def drafts_left(_browser: Browser) -> tuple[dict[str, Any], Fields]:
     return {"uid": place("both")}, {"drafts_to": place("colleague")}
 
 
+def to_be_said(_browser: Browser) -> tuple[dict[str, Any], Fields]:
+    """Of a person whom another institution knows too."""
+    registered(880, world.PHARMACY, "示範戌")
+    arguments, fields = said_to_be(880)(_browser)
+    return arguments, fields | {
+        "uid": uuid4(), "application": uuid4(), "discovered_on": "114/4/1", "identity_number": make_up(882),
+    }  # fmt: skip
+
+
 def late_entry(name: str, **changes: Any) -> Fields:
     """A visit of 114/02/15 that was never recorded."""
     return visit_fields(uuid4(), visit_on="114/2/15", services="counselling", **WITHOUT_MEDICINE) | {
@@ -324,6 +333,8 @@ FORMS: dict[str, Filled] = {
     "visit_restore": Filled("recorder", to_restore, {"visits_visit_history": 1}),
     "correction_visit": Filled("recorder", to_move, APPLIED),
     "correction_late_entry": Filled("recorder", lambda _b: ({"uid": case("示範丁")}, late_entry("示範丁")), APPLIED),
+    "correction_person": Filled("recorder", to_be_said, APPLIED | {"corrections_askedidentity": 1}),
+    "correction_identity": Filled("recorder", lambda b: ({"uid": an_application(b).uid}, {}), first=200, again=200),
     "correction_item": Filled("recorder", an_item, {"corrections_item_history": 1, "corrections_steptaken": 1}),
     "correction_step": Filled("recorder", to_withdraw, {"corrections_steptaken": 1}),
     "register_record": Filled(

@@ -100,6 +100,8 @@ TABLE: dict[str, tuple[Access | Permission, dict[str, Any], set[int], set[int]]]
     "correction_choose": (Permission.CORRECTION_READ, VISIT, {200}, {405}),
     "correction_visit": (Permission.CORRECTION_READ, {**VISIT, "kind": "parked"}, {200}, {422}),
     "correction_late_entry": (Permission.CORRECTION_READ, CASE, {200}, {422}),
+    "correction_person": (Permission.CORRECTION_READ, CASE, {200}, {422}),
+    "correction_identity": (Permission.IDENTITY_SHOW, APPLICATION, {302}, {200}),
     "correction_list": (Permission.CORRECTION_READ, {}, {200}, {405}),
     "correction_numbers": (Permission.CORRECTION_DECIDE, {}, {200}, {405}),
     "correction_download": (Permission.CORRECTION_DECIDE, {"file_format": "csv"}, {200}, {405}),

@@ -5,6 +5,7 @@ every 結果 (result) the file may name. A condition that no adapter takes and a
 """
 
 from copy import deepcopy
+from dataclasses import replace
 from datetime import datetime, time, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -14,7 +15,15 @@ import pytest
 import yaml
 
 from quitledger.accounts.permissions import Role
-from quitledger.cases.rules import FTND_ITEMS, FtndAnswers, check_baseline, ftnd_score
+from quitledger.cases.rules import (
+    FTND_ITEMS,
+    FtndAnswers,
+    Identity,
+    PersonFacts,
+    check_baseline,
+    check_person_change,
+    ftnd_score,
+)
 from quitledger.corrections.rules import ITEM_KINDS, check_needed, check_signature, check_true_day, is_late
 from quitledger.policy import (
     TAIPEI,
@@ -248,6 +257,30 @@ def correction_example(given):
     return answer
 
 
+def person_example(given):
+    kinds, sexes = {kind.label: kind for kind in IdentityKind}, {"男": "male", "女": "female"}
+    recorded = Identity(
+        kinds[given.pop("證件")], given.pop("號碼"), given.pop("國家", ""), ADULT, sexes[given.pop("性別", "男")]
+    )
+    said = Identity(
+        kinds[given.pop("新證件", recorded.kind.label)], given.pop("新號碼", recorded.number), "",
+        parse_date(given.pop("新出生日期")) if "新出生日期" in given else ADULT,
+        sexes[given.pop("新性別")] if "新性別" in given else recorded.sex,
+    )  # fmt: skip
+    facts = PersonFacts(
+        is_open=given.pop("期限", "") != "已過", pregnant=given.pop("懷孕", "") == "是",
+        first_on=parse_date(given.pop("第一次紀錄")) if "第一次紀錄" in given else None,
+    )  # fmt: skip
+    known, today = given.pop("另一位", "") == "有", parse_date("114/4/1")
+    own = check_person_change(said, recorded, facts, today=today, made_up_allowed=True)
+    at_desk = replace(facts, is_open=True, is_known=known)  # which the desk alone is told
+    desk = check_person_change(said, recorded, at_desk, today=today, made_up_allowed=True)
+    return {
+        "機構能否自行更正": yes(not own, "可以"), "機構的訊息": messages(own),
+        "窗口能否核可": yes(not desk, "可以"), "窗口的訊息": messages(desk),
+    }  # fmt: skip
+
+
 ADAPTERS = {
     "期限": window_example,
     "間隔": spacing_example,
@@ -257,6 +290,7 @@ ADAPTERS = {
     "尼古丁成癮度": ftnd_example,
     "保存期限": keeping_example,
     "更正申請": correction_example,
+    "更正戒菸者": person_example,
 }
 
 
