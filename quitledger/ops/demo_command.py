@@ -101,14 +101,25 @@ def fill(today: date | None = None, *, persons: int = PERSONS, seed: int = SEED)
         set_clock(today)
         maintain()
     if loaded_on is not None:
+        _apply(loaded_on)
         click.echo(f"示範資料已載入（{format_roc(loaded_on)}）。 / The demo data are loaded already ({loaded_on}).")
         return
     click.echo("載入示範資料，約半分鐘… / Loading demo data, about half a minute…")
     loaded = demo_data.load(persons=persons, seed=seed)
+    loaded_on = demo_data.loaded_on()
+    assert loaded_on is not None  # just now
+    _apply(loaded_on)
     click.echo(
         f"已載入機構 {loaded.institutions}、人員 {loaded.staff}、戒菸者 {loaded.persons}、就醫資料 {loaded.visits} 筆。"
         f" / {loaded.institutions} institutions, {loaded.staff} staff, {loaded.persons} people, {loaded.visits} visits."
     )
+
+
+def _apply(today: date) -> None:
+    from .demo_applications import apply, as_application
+
+    with as_application(os.environ["DATABASE_URL"]):
+        apply(today)
 
 
 def remake() -> None:

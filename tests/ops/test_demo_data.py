@@ -54,6 +54,20 @@ def test_the_world_has_every_tier_several_counties_and_staff_with_two_places(row
     assert one(rows, "SELECT count(*) FROM institutions_certificate WHERE ends_on < %s", date(2025, 6, 1)) > 5
 
 
+def test_applications_are_on_their_way_as_people_would_have_made_them(rows):
+    assert rows.execute(
+        "SELECT a.state, a.case_no, w.username, s.username, d.username FROM corrections_application a"
+        " JOIN accounts_user w ON w.id = a.written_by_id LEFT JOIN accounts_user s ON s.id = a.signed_by_id"
+        " LEFT JOIN accounts_user d ON d.id = a.decided_by_id ORDER BY a.id"
+    ).fetchall() == [
+        ("to_sign", None, "demo-recorder", None, None),
+        ("new", "114-04-0001", "demo-recorder", "demo-supervisor", None),
+        ("waiting", "114-04-0002", "demo-recorder", "demo-supervisor", None),
+        ("approved", "114-04-0003", "demo-recorder", "demo-supervisor", "demo-desk"),
+    ]
+    assert one(rows, "SELECT count(*) FROM visits_permit WHERE used_at IS NOT NULL") == 1
+
+
 def test_whatever_the_day_nobodys_contract_ends_before_it_begins():
     """The demo is made for today, whichever that is."""
     for days in range(0, 1000, 7):
