@@ -158,3 +158,27 @@ def test_a_record_written_over_goes_back_and_what_it_said_is_entered_late(
     recorder.goto(f"/visits/{uid}")
     expect(recorder.locator("main .cols").get_by_text("24 小時內")).to_be_visible()
     expect(recorder.locator("main .cols").get_by_text("9 支")).to_be_visible()
+
+
+def test_an_identity_number_that_only_the_desk_may_correct_is_applied_for_from_the_form_that_was_refused(
+    site: Site, person: Case, three: Three
+) -> None:
+    given.a_visit(site, person, FEBRUARY_15, medication=None)  # the window of the first visit has closed
+    recorder, supervisor, desk = three
+    recorder.goto(f"/cases/{person.uid}/person")
+    recorder.get_by_label("新的證號").fill("A123456789")
+    recorder.get_by_label("更正原因").fill("證號打錯一碼")
+    Clicks(recorder).button("更正")
+    clicks = Clicks(recorder)
+    clicks.button("帶著填好的內容，申請更正")
+    expect(recorder.get_by_label("新的證號")).to_have_value("A123456789")
+    expect(recorder.get_by_label("原因")).to_have_value("證號打錯一碼")
+    clicks.button("看更正前後")
+    expect(recorder.locator("main .compare")).to_contain_text("A12****789")
+    expect(recorder.locator("main")).not_to_contain_text("A123456789")
+    when_it_is_handed_over(recorder, clicks)
+    when_it_is_signed(supervisor, recorder.url, clicks)
+    assert clicks.number <= MOST_CLICKS_TO_APPLY
+    assert when_it_is_approved(desk, recorder.url).number <= MOST_CLICKS_TO_DECIDE
+    recorder.goto(f"/cases/{person.uid}")
+    expect(recorder.locator("main")).to_contain_text("A12****789")
