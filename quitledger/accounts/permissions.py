@@ -46,6 +46,7 @@ class Permission(StrEnum):
     KEY_ROTATE = "key.rotate"
     RETENTION_PLAN = "retention.plan"
     RETENTION_RUN = "retention.run"
+    TRANSFER = "transfer.load"  # the programme itself: the owner's command
 
 
 class Role(StrEnum):

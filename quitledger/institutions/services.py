@@ -173,7 +173,7 @@ def record_staff(row: StaffRow, *, by: Actor, of: StaffContract | None = None) -
     problems += [] if of else _check_staff_number(number)
     _refuse(problems)
     with transaction.atomic():
-        staff = of.staff if of else _known(number)
+        staff = of.staff if of else staff_by_number(number)
         person = _written(_unknown(number), staff, {"name": row.name, "profession": row.profession})
         contracts = StaffContract.objects.filter(staff=person.record, institution=institution)
         contract = of or contracts.filter(starts_on=row.starts_on).first()
@@ -205,7 +205,7 @@ def record_certificate(
     if staff is None:
         number = normalise(row.identity_number)
         problems += _check_staff_number(number)
-        staff = _known(number)
+        staff = staff_by_number(number)
         if staff is None and not problems:
             problems.append(Problem("staff-unknown", "找不到這個證號的醫事人員，請先登錄人員合約。", "identity_number"))
     _refuse(problems)
@@ -298,7 +298,7 @@ def _staff_text(number: str) -> str:
 STAFF_NUMBERS = EncryptedNumber("institutions_staffmember", b"staff", (), _staff_text)
 
 
-def _known(number: str) -> StaffMember | None:
+def staff_by_number(number: str) -> StaffMember | None:
     """The staff member with this number, under whichever key. One at a time: two keys give one number two hashes."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(hashtext('institutions_staffmember'))")

@@ -1,17 +1,20 @@
 """Brings a database to the state the code expects: tables, rights, calendar, partitions. Run as the owner."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import date, timedelta
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from django.core.management import call_command
-from django.db import connection, transaction
+from django.db import connection, connections, transaction
 from psycopg import sql
 
 from quitledger.accounts.actors import SYSTEM
 from quitledger.accounts.scope import scoped
 from quitledger.audit import journal
 from quitledger.policy import parameter
+from quitledger.settings import database as described_database
 from quitledger.visits.services import fill_calendar
 
 RIGHTS = Path(__file__).with_name("rights.sql")
@@ -63,3 +66,17 @@ def set_clock(today: date | None) -> None:
             [today],
         )
         journal.record("clock.set", record_type="database", fields=["clock_offset"])
+
+
+@contextmanager
+def as_application(url: str) -> Iterator[None]:
+    """Django as the application role at `url`, and afterwards as it was."""
+    described = connections.settings["default"]
+    before = dict(described)
+    connections.close_all()
+    described.update(described_database(url))
+    try:
+        yield
+    finally:
+        connections.close_all()
+        described.update(before)

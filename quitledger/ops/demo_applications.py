@@ -3,13 +3,12 @@
 Made as the application role: who signed, when, and each case number are the database's word, which it keeps from an owner.
 """
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import date
 from typing import Any
 
-from django.db import connections, transaction
+from django.db import transaction
 
 from quitledger.accounts.actors import AGENCY, SYSTEM, Actor
 from quitledger.accounts.models import User
@@ -20,25 +19,10 @@ from quitledger.corrections.models import Application
 from quitledger.corrections.rules import ItemKind
 from quitledger.corrections.services import Decision, ItemEntry
 from quitledger.institutions.models import InstitutionDetails
-from quitledger.settings import database
 from quitledger.visits.models import Visit
 from quitledger.visits.services import as_entry
 
 from .demo_story import ACCOUNTS, CLINIC, missing_day, uid
-
-
-@contextmanager
-def as_application(url: str) -> Iterator[None]:
-    """Django as the application role at `url`, and afterwards as it was."""
-    described = connections.settings["default"]
-    before = dict(described)
-    connections.close_all()
-    described.update(database(url))
-    try:
-        yield
-    finally:
-        connections.close_all()
-        described.update(before)
 
 
 def apply(today: date) -> int:

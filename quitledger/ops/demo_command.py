@@ -116,7 +116,8 @@ def fill(today: date | None = None, *, persons: int = PERSONS, seed: int = SEED)
 
 
 def _apply(today: date) -> None:
-    from .demo_applications import apply, as_application
+    from .database import as_application
+    from .demo_applications import apply
 
     with as_application(os.environ["DATABASE_URL"]):
         apply(today)

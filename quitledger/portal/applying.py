@@ -177,6 +177,8 @@ def _draft(request: Request, case: Case) -> Application | None:
 def correction_choose(request: Request, uid: UUID) -> HttpResponse:
     """What is wrong with a visit whose month is closed."""
     visit = _visit_or_404(request, uid)
+    if visit.taken_over:
+        return redirect("visit_show", uid)  # which says why
     journal.record(Permission.VISIT_READ, record_type="visit", uids=[visit.uid])
     until = closes_at(visit.institution_id, visit.visit_on)
     kinds = KINDS_OF_A_VISIT if visit.in_force else (ItemKind.RESTORE,)
@@ -192,6 +194,8 @@ def correction_choose(request: Request, uid: UUID) -> HttpResponse:
 def correction_visit(request: Request, uid: UUID, kind: str) -> HttpResponse:
     """One kind of correction of a recorded visit."""
     visit = _visit_or_404(request, uid)
+    if visit.taken_over:
+        return redirect("visit_show", uid)  # which says why
     if visit.in_force == (kind == ItemKind.RESTORE):
         return redirect("correction_choose", uid)
     subject = Subject(visit.case, ItemKind(kind), visit, _draft(request, visit.case), on_paper=_on_paper(request))

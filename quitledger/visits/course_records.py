@@ -130,6 +130,20 @@ def services_of(persons: Collection[int]) -> dict[int, list[CourseService]]:
     return found
 
 
+def course_numbers(persons: Collection[int]) -> dict[tuple[UUID, str], tuple[int, int]]:
+    """The course (year, number) of every service in force of persons, by its visit and kind, in the agency's scope.
+
+    Raises PolicyGap.
+    """
+    found = {}
+    visits = dict(Service.objects.filter(person_id__in=persons, in_force=True).values_list("pk", "visit__uid"))
+    for services in services_of(persons).values():
+        for course in courses_of(services):
+            for service in course.services:
+                found[visits[service.key or 0], service.kind] = (course.year, course.number)
+    return found
+
+
 def write_courses(
     before: Mapping[int, list[CourseService]], after: Mapping[int, list[CourseService]], *, cause: UUID
 ) -> None:

@@ -246,7 +246,8 @@ def given_services(persons: Sequence[int]) -> list[GivenService]:
 
 _GIVEN = """
 SELECT s.person_id, v.uid, s.visit_on, s.kind, s.spacing_days, s.institution_id
-FROM visits_service s JOIN visits_visit v ON v.id = s.visit_id WHERE s.person_id = ANY (%s) AND s.in_force ORDER BY s.visit_on, s.id
+FROM visits_service s JOIN visits_visit v ON v.id = s.visit_id WHERE s.person_id = ANY (%s) AND s.in_force AND NOT s.taken_over
+ORDER BY s.visit_on, s.id
 """
 
 

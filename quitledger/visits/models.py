@@ -135,6 +135,8 @@ class Visit(models.Model):
     permit = models.UUIDField(null=True, blank=True)
     authority = models.UUIDField(null=True, blank=True)
     late_entry = models.UUIDField(null=True, blank=True)
+    # Of the system before this one, against a rule (take_over_visits): kept as it is for ever, outside the spacing.
+    taken_over = models.BooleanField("移轉", default=False, db_default=False)
 
     keeping = Keeping(
         person="person_id",
@@ -142,7 +144,7 @@ class Visit(models.Model):
         kept=(
             "id", "uid", "case_id", "person_id", "institution_id", "visit_on", "visit_time", "pregnant",
             "cigarettes_per_day", "co_ppm", "in_force", "version", "recorded_at", "recorded_by_id", "changed_at",
-            "changed_by_id", "permit", "authority", "late_entry",
+            "changed_by_id", "permit", "authority", "late_entry", "taken_over",
         ),
         days=("visit_on", "recorded_at", "changed_at"),
     )  # fmt: skip
@@ -150,10 +152,12 @@ class Visit(models.Model):
     class Meta:
         constraints = [
             models.UniqueConstraint(
-                name="visits_visit_one_a_day", fields=["person", "institution", "visit_on"], condition=Q(in_force=True)
+                name="visits_visit_one_a_day",
+                fields=["person", "institution", "visit_on"],
+                condition=Q(in_force=True, taken_over=False),
             ),
             models.UniqueConstraint(
-                name="visits_visit_key", fields=["id", "person", "institution", "visit_on", "in_force"]
+                name="visits_visit_key", fields=["id", "person", "institution", "visit_on", "in_force", "taken_over"]
             ),
         ]
         indexes = [
@@ -227,7 +231,7 @@ class Permit(models.Model):
 class Service(models.Model):
     """One service of a visit: medication or counselling, and who gave it.
 
-    Repeats the visit's person, institution, day and in_force (composite foreign key, ON UPDATE CASCADE), so that the
+    Repeats the visit's person, institution, day, in_force and taken_over (composite foreign key, ON UPDATE CASCADE), so that the
     database itself refuses two services of a stream (person, institution, kind) that are too close.
     """
 
@@ -236,6 +240,7 @@ class Service(models.Model):
     institution = models.ForeignKey(Institution, models.PROTECT, related_name="+", db_index=False, db_constraint=False)
     visit_on = models.DateField()
     in_force = models.BooleanField(default=True)
+    taken_over = models.BooleanField(default=False, db_default=False)
     kind = models.CharField(max_length=12, choices=ServiceKind.choices)
     staff = models.ForeignKey(StaffMember, models.PROTECT, related_name="+", db_index=False)
     counselling_mode = models.CharField("衛教方式", max_length=10, choices=CounsellingMode.choices, blank=True)
@@ -245,7 +250,7 @@ class Service(models.Model):
 
     keeping = Keeping(
         kept=(
-            "id", "visit_id", "person_id", "institution_id", "visit_on", "in_force", "kind", "staff_id",
+            "id", "visit_id", "person_id", "institution_id", "visit_on", "in_force", "taken_over", "kind", "staff_id",
             "counselling_mode", "spacing_days", "entry_uid", "version",
         ),
     )  # fmt: skip
@@ -276,7 +281,7 @@ class Service(models.Model):
                         RangeOperators.OVERLAPS,
                     ),
                 ],
-                condition=Q(in_force=True),
+                condition=Q(in_force=True, taken_over=False),
                 deferrable=models.Deferrable.IMMEDIATE,
             ),
         ]

@@ -80,6 +80,7 @@ class VisitRow:
     visit_on: date
     visit_time: time | None
     in_force: bool
+    taken_over: bool
     version: int
     recorded_at: datetime
     closes_at: datetime
@@ -184,7 +185,7 @@ def search(query: VisitQuery, *, by: Actor, limit: int | None = None, offset: in
             f"WITH found AS (SELECT v.*, m.closes_at, {TIMELINESS} AS timeliness,"  # noqa: S608 - our own words
             f" row_number() OVER (ORDER BY {column} {direction}, v.id {direction}) AS place"
             f" {_FROM}{where} ORDER BY place LIMIT %(limit)s OFFSET %(offset)s)"
-            " SELECT v.id, v.uid, v.visit_on, v.visit_time, v.in_force, v.version, v.recorded_at, v.closes_at,"
+            " SELECT v.id, v.uid, v.visit_on, v.visit_time, v.in_force, v.taken_over, v.version, v.recorded_at, v.closes_at,"
             " v.timeliness, c.uid, c.name, c.chart_no, p.identity_token, p.identity_key_id,"
             " (SELECT d.name FROM institutions_institutiondetails d WHERE d.institution_id = v.institution_id"
             "   AND daterange(d.starts_on, d.ends_on, '[]') @> v.visit_on LIMIT 1),"
@@ -215,10 +216,12 @@ def _services(rows: list[tuple[Any, ...]]) -> dict[int, list[ServiceRow]]:
 
 
 def _row(row: tuple[Any, ...], services: list[ServiceRow]) -> VisitRow:
-    _, uid, visit_on, visit_time, in_force, version, recorded_at, until, tag, case_uid, name, chart_no = row[:12]
-    token, key_id, institution_name, cigarettes_per_day, co_ppm, note, recorded_by = row[12:]
+    _, uid, visit_on, visit_time, in_force, taken_over, version, recorded_at, until, tag, case_uid, name, chart_no = (
+        row[:13]
+    )
+    token, key_id, institution_name, cigarettes_per_day, co_ppm, note, recorded_by = row[13:]
     return VisitRow(
-        uid, visit_on, visit_time, in_force, version, recorded_at, until, Timeliness(tag), case_uid,
+        uid, visit_on, visit_time, in_force, taken_over, version, recorded_at, until, Timeliness(tag), case_uid,
         name or EMPTIED_NAME, chart_no,
         EMPTIED_NUMBER if token is None else mask(keys().decrypt(token, key_id, about=b"identity")), institution_name or "", cigarettes_per_day, co_ppm, note,
         recorded_by or "", tuple(services),

@@ -723,6 +723,12 @@ def _still_open(visit_on: date, facts: Facts, closes_at: datetime | None) -> lis
     ]
 
 
+def taken_over() -> Problem:
+    """Why a visit of the system before this one that breaks a rule is neither changed nor voided."""
+    message = Words("這筆由舊系統移轉，當時就不符規定，依原樣保存，不能修改、作廢或恢復。")
+    return Problem("visit-taken-over", message)
+
+
 def recorded_and_voided(entry: Entry) -> Problem:
     """The form of a visit that was voided meanwhile, sent again."""
     return Problem(

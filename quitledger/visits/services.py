@@ -20,7 +20,7 @@ from quitledger.cases.models import Case
 from quitledger.cases.rules import REASON_LENGTH, UNSTORABLE, person_emptied
 from quitledger.institutions import imports
 from quitledger.institutions.imports import CHANGED, NEW, SAME, Column, ImportReport, Recorded
-from quitledger.institutions.models import Membership
+from quitledger.institutions.models import Membership, StaffMember
 from quitledger.institutions.services import institution_by_code
 from quitledger.policy import TAIPEI, PolicyGap, parse_month, parse_time, policy_on
 from quitledger.policy.problem import Problem, Refused
@@ -119,6 +119,36 @@ def record_visits(
     return outcomes
 
 
+def take_over_visits(
+    entries: Sequence[tuple[Case, Entry]], *, recorded_at: Sequence[datetime], by: Actor
+) -> list[Visit]:
+    """Keep visits of the system before this one that break a rule of today's: as they are, for ever, in force, outside
+    the spacing. A visit taken over with the same uid before is the same visit.
+
+    Whoever calls has asked record_visits first. The owner role only (transfer), by an actor of the programme itself.
+    Raises PermissionDenied, and Refused where the database cannot hold one: a medicine or a month that is not known.
+    """
+    by.require(Permission.TRANSFER)
+    with transaction.atomic():
+        there = Visit.objects.in_bulk([entry.uid for _, entry in entries], field_name="uid")
+        new = [one for one in zip(entries, recorded_at, strict=True) if one[0][1].uid not in there]
+        known = Known({case.pk: case for (case, _), _ in new}.values(), [entry for (_, entry), _ in new])
+        staff = StaffMember.objects.filter(uid__in={uid for (_, e), _ in new for uid in e.kinds.values() if uid})
+        known.staff_ids |= dict(staff.values_list("uid", "pk"))  # also without a contract there
+        written = []
+        for (case, entry), moment in new:
+            row = Written(case, entry, known, taken_over=True)
+            row.visit.recorded_at = row.visit.changed_at = moment
+            row.visit.recorded_by_id = row.visit.changed_by_id = by.account_id
+            for service in row.services:
+                known.courses.add(row.visit, service, entry.weeks if service.kind == MEDICATION else 0)
+            there[entry.uid] = row.visit
+            written.append(row)
+        insert(written)
+        known.courses.write(written[-1].visit.uid if written else None)
+    return [there[entry.uid] for _, entry in entries]
+
+
 class Stale(Exception):
     """The visit has another version than the one that was to be changed: somebody else was faster."""
 
@@ -138,6 +168,7 @@ def change_visit(
     Raises PermissionDenied, Stale where there is another version by now, and Refused.
     """
     _require(by, Permission.VISIT_CHANGE, permit)
+    _require_editable(visit)
     with transaction.atomic():
         known = Known([visit.case], [entry], days=[visit.visit_on])
         found, services, recorded = _as_found(visit, known, by)
@@ -173,6 +204,7 @@ def void_visit(*, visit: Visit, version: int, reason: str, by: Actor, permit: Pe
     Raises PermissionDenied, Stale where there is another version by now, and Refused. A void sent twice is one.
     """
     _require(by, Permission.VISIT_VOID, permit)
+    _require_editable(visit)
     with transaction.atomic():
         known = Known([visit.case], [], days=[visit.visit_on])
         found, services, recorded = _as_found(visit, known, by)
@@ -205,6 +237,7 @@ def restore_visit(*, visit: Visit, version: int, reason: str, by: Actor, permit:
     Raises PermissionDenied, Stale where there is another version by now, and Refused. A restoring sent twice is one.
     """
     _require(by, Permission.VISIT_RESTORE, permit)
+    _require_editable(visit)
     with transaction.atomic():
         recorded = as_entry(visit)
         known = Known([visit.case], [recorded])
@@ -230,6 +263,12 @@ def restore_visit(*, visit: Visit, version: int, reason: str, by: Actor, permit:
 
 
 _SAID = ("visit_on", MEDICATION, COUNSELLING, *VALUES)  # of an entry, by the names the journal uses
+
+
+def _require_editable(visit: Visit) -> None:
+    """Raises Refused where the visit was taken over: it stays as the system before this one had it."""
+    if visit.taken_over:
+        raise Refused([rules.taken_over()])
 
 
 def _as_found(visit: Visit, known: Known, by: Actor) -> tuple[Visit, list[Service], Entry]:

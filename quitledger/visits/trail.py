@@ -43,6 +43,7 @@ ACTIONS: dict[str, tuple[str, str]] = {
     _P.MERGE_UNDO: (WRITTEN, Words("撤銷合併")),
     _P.BASELINE_RECORD: (WRITTEN, Words("登錄收案評估")),
     _P.VISIT_RECORD: (WRITTEN, Words("登錄就醫資料")),
+    _P.TRANSFER: (WRITTEN, Words("移轉舊系統的資料")),
     _P.VISIT_CHANGE: (WRITTEN, Words("修改就醫資料")),
     _P.VISIT_VOID: (WRITTEN, Words("作廢就醫資料")),
     _P.VISIT_RESTORE: (WRITTEN, Words("恢復就醫資料")),

@@ -23,13 +23,13 @@ VALUES = ("visit_time", "pregnant", "cigarettes_per_day", "co_ppm", "note")  # o
 class Written:
     """The rows of one accepted entry, with their keys. They join the visit of the day where there is one."""
 
-    def __init__(self, case: Case, entry: Entry, known: Known) -> None:
-        same_day = known.same_day(case, entry.visit_on)
+    def __init__(self, case: Case, entry: Entry, known: Known, *, taken_over: bool = False) -> None:
+        same_day = None if taken_over else known.same_day(case, entry.visit_on)
         self.joins = same_day is not None and not same_day._state.adding
         self.fields = ["visit_on", *entry.kinds]
         self.visit = same_day or Visit(
             id=known.next_key(Visit), uid=entry.uid, case_id=case.pk, person_id=case.person_id,
-            institution_id=case.institution_id, visit_on=entry.visit_on,
+            institution_id=case.institution_id, visit_on=entry.visit_on, taken_over=taken_over,
         )  # fmt: skip
         if self.joins:
             self.visit.version += 1
@@ -58,7 +58,7 @@ def service_of(visit: Visit, kind: str, entry: Entry, staff_uid: UUID, known: Kn
     """A service of a visit that is not recorded yet; without `key` the database gives one."""
     return Service(
         id=key, visit_id=visit.pk, person_id=visit.person_id, institution_id=visit.institution_id,
-        visit_on=visit.visit_on, kind=kind, staff_id=known.staff_ids[staff_uid],
+        visit_on=visit.visit_on, taken_over=visit.taken_over, kind=kind, staff_id=known.staff_ids[staff_uid],
         counselling_mode=entry.counselling.mode if entry.counselling and kind != MEDICATION else "",
         spacing_days=policy_on(visit.visit_on, "visit_spacing_days"), entry_uid=entry.uid, version=visit.version,
     )  # fmt: skip
