@@ -43,6 +43,7 @@ class Permission(StrEnum):
     REGISTER_RECORD = "register.record"
     MEDICINE_IMPORT = "medicine.import"
     AUDIT_READ = "audit.read"
+    STATISTICS_READ = "statistics.read"
     KEY_ROTATE = "key.rotate"
     RETENTION_PLAN = "retention.plan"
     RETENTION_RUN = "retention.run"
@@ -114,6 +115,7 @@ _DESK = _PEOPLE | {
     _P.VISIT_DOWNLOAD,
     _P.CORRECTION_READ,
     _P.CORRECTION_REGISTER,
+    _P.STATISTICS_READ,
     _P.CORRECTION_DECIDE,
     _P.COURSE_REVIEW,
     _P.REGISTER_READ,
@@ -126,6 +128,6 @@ PERMISSIONS: dict[Role, frozenset[Permission]] = {
     Role.SUPERVISOR: frozenset(_RECORDS | _PEOPLE | {_P.AUDIT_READ}),
     Role.DESK_OFFICER: frozenset(_DESK),
     Role.DESK_SUPERVISOR: frozenset(_DESK | {_P.WINDOW_EXTEND} | _RETENTION),
-    Role.ANALYST: frozenset(),
+    Role.ANALYST: frozenset({_P.STATISTICS_READ}),
     Role.ADMINISTRATOR: frozenset({_P.ACCOUNT_ADD, _P.MEDICINE_IMPORT, _P.COURSE_RECOMPUTE} | _RETENTION),
 }

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from django.db import IntegrityError, InterfaceError, OperationalError, connection, transaction
 
-from .actors import Actor
+from .actors import AGENCY, Actor
 
 Result = TypeVar("Result")
 
@@ -37,6 +37,15 @@ def within(actor: Actor, institution_id: int) -> Iterator[Actor]:
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("SELECT set_config('quitledger.scope', %s, true)", [str(institution_id)])
         yield there
+        cursor.execute("SELECT set_config('quitledger.scope', %s, true)", [str(actor.scope)])
+
+
+@contextmanager
+def counting(actor: Actor) -> Iterator[None]:
+    """The whole nation for statements that give counts alone, whatever the actor may see of its rows."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SELECT set_config('quitledger.scope', %s, true)", [str(AGENCY)])
+        yield
         cursor.execute("SELECT set_config('quitledger.scope', %s, true)", [str(actor.scope)])
 
 

@@ -32,6 +32,7 @@ COMMANDS = {
     "visits": ("quitledger.ops.visits_command:visits", "登錄就醫資料 / Record visits"),
     "institutions": ("quitledger.ops.institutions_command:institutions", "醫事機構 / Institutions"),
     "medicines": ("quitledger.ops.institutions_command:medicines", "補助藥品 / Subsidised medicines"),
+    "statistics": ("quitledger.ops.statistics_command:statistics", "年度統計 / Annual statistics"),
     "transfer": ("quitledger.ops.transfer_command:transfer", "移轉舊系統的資料 / Take over the old system's records"),
     "accounts": ("quitledger.ops.accounts_command:accounts", "帳號 / Accounts"),
 }

@@ -1,0 +1,87 @@
+"""Indicators: what a number means, said in a YAML file, beside the statement that counts it (indicators/*.yaml, *.sql)."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from datetime import date
+from enum import StrEnum
+from functools import cache
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import yaml
+
+FOLDER = Path(__file__).parent / "indicators"
+
+
+class Measure(StrEnum):
+    """What is made of numerator and denominator."""
+
+    RATE = "rate"  # percent, two decimals
+    MEAN = "mean"  # one decimal
+    COUNT = "count"  # the numerator alone
+
+
+class Grouping(StrEnum):
+    """By what a number is shown."""
+
+    TOTAL = ""
+    TIER = "tier"
+    COUNTY = "county"
+    INSTITUTION = "institution"
+    MONTH = "month"
+    SERVICE = "service"
+
+
+@dataclass(frozen=True)
+class Indicator:
+    """One number of the programme: its meaning in words, and its statement.
+
+    The statement gives (group, 1 where it is the total, numerator, denominator); values: first, last (days), counted_from
+    (from which day on a contract counts). `{group}`: an expression of measures.GROUPS.
+    """
+
+    name: str
+    title: str
+    why: str
+    numerator: str
+    denominator: str | None
+    grain: str
+    measure: Measure
+    unit: str
+    groupings: tuple[Grouping, ...]
+    source: str  # records or claims
+    author: str
+    reviewed: date
+    statement: str
+
+
+class IndicatorFault(ValueError):
+    """A file says something that no indicator is; raised at the first question."""
+
+
+@cache
+def indicators() -> Mapping[str, Indicator]:
+    """All indicators by name. Raises IndicatorFault."""
+    return MappingProxyType({path.stem: read(path) for path in sorted(FOLDER.glob("*.yaml"))})
+
+
+def read(path: Path) -> Indicator:
+    """The indicator of a file and of the statement beside it. Raises IndicatorFault."""
+    said: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
+    expected = {field.name for field in fields(Indicator)} - {"name", "statement"}
+    if set(said) != expected:
+        raise IndicatorFault(f"{path.name}: {sorted(set(said) ^ expected)}")
+    try:
+        values = said | {
+            "measure": Measure(said["measure"]),
+            "groupings": (Grouping.TOTAL, *map(Grouping, said["groupings"])),
+        }
+    except ValueError as fault:
+        raise IndicatorFault(f"{path.name}: {fault}") from None
+    if (said["denominator"] is None) != (values["measure"] is Measure.COUNT) or said["source"] not in (
+        "records",
+        "claims",
+    ):
+        raise IndicatorFault(f"{path.name}: denominator, measure, source")
+    return Indicator(path.stem, statement=path.with_suffix(".sql").read_text(encoding="utf-8"), **values)

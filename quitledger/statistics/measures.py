@@ -1,0 +1,145 @@
+"""measure(): the only way to a number of the programme. Page, command, file and API ask here."""
+
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any
+
+from django.db import connection
+
+from quitledger.accounts.actors import Actor
+from quitledger.accounts.permissions import Permission
+from quitledger.accounts.scope import counting
+from quitledger.institutions.models import Tier
+from quitledger.policy.sentences import Month, Sentence, Words
+from quitledger.visits.rules import LABELS
+
+from .indicators import Grouping, Indicator, Measure, indicators
+from .published import rounded
+
+
+class Basis(StrEnum):
+    """Whose contract counts: of any day of the period, or of its last day."""
+
+    ANY_DAY = "any_day"
+    LAST_DAY = "last_day"
+
+
+@dataclass(frozen=True)
+class Period:
+    """From the first to the last day, both included."""
+
+    first: date
+    last: date
+
+    @classmethod
+    def year(cls, year: int, until: date | None = None) -> "Period":
+        """A calendar year (AD); of a year to date, `until` its last day so far."""
+        last = date(year, 12, 31)
+        return cls(date(year, 1, 1), min(until, last) if until else last)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """What was counted of one group: its key and label, the numerator, the denominator (None: there is none)."""
+
+    group: Any
+    label: str
+    numerator: int
+    denominator: int | None
+    measure: Measure
+
+    @property
+    def value(self) -> Decimal | int | None:
+        """The rate in percent, the mean, or the count; None where the denominator is 0."""
+        if self.measure is Measure.COUNT or self.denominator is None:
+            return self.numerator
+        if not self.denominator:
+            return None
+        if self.measure is Measure.RATE:
+            return rounded(Decimal(100 * self.numerator) / self.denominator, 2)
+        return rounded(Decimal(self.numerator) / self.denominator, 1)
+
+    @property
+    def said(self) -> str:
+        """The value as it is printed; "—" where there is none."""
+        return "—" if self.value is None else f"{self.value:,}" if isinstance(self.value, int) else str(self.value)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """An indicator of a period: a cell for each group, in order, and the total, which need not be the sum of them."""
+
+    indicator: Indicator
+    period: Period
+    grouping: Grouping
+    cells: tuple[Cell, ...]
+    total: Cell
+
+    def of(self, group: Any) -> Cell:
+        """The cell of a group; zeros where nothing of it was counted."""
+        found = next((cell for cell in self.cells if cell.group == group), None)
+        if found is not None:
+            return found
+        denominator = None if self.indicator.denominator is None else 0
+        return Cell(group, _label(self.grouping, group), 0, denominator, self.indicator.measure)
+
+
+# What `{group}` of a statement is; d: the institution's details on the day that counts, s: the service.
+GROUPS = {
+    Grouping.TIER: "d.tier",
+    Grouping.COUNTY: "d.county",
+    Grouping.INSTITUTION: "d.institution_id",
+    Grouping.MONTH: "date_trunc('month', s.visit_on)::date",
+    Grouping.SERVICE: "s.kind",
+}
+_NOT_GROUPED = "'all'::text"
+
+
+def measure(
+    name: str, period: Period, *, grouping: Grouping = Grouping.TOTAL, basis: Basis = Basis.ANY_DAY, by: Actor
+) -> Measured:
+    """An indicator of a period, in all and by groups. Counts alone: no row of a person leaves the database.
+
+    Raises PermissionDenied, and ValueError for a grouping that the indicator does not have.
+    """
+    by.require(Permission.STATISTICS_READ)
+    indicator = indicators()[name]
+    if grouping not in indicator.groupings:
+        raise ValueError(f"{name} is not grouped by {grouping}")
+    values = {
+        "first": period.first,
+        "last": period.last,
+        "counted_from": period.last if basis is Basis.LAST_DAY else period.first,
+    }
+    with counting(by), connection.cursor() as cursor:
+        cursor.execute(indicator.statement.format(group=GROUPS.get(grouping, _NOT_GROUPED)), values)
+        rows = cursor.fetchall()
+    found = {(group, whole): (numerator, denominator) for group, whole, numerator, denominator in rows}
+    nothing = (0, None if indicator.denominator is None else 0)
+    total = Cell(None, Words("合計"), *found.pop((None, 1), nothing), indicator.measure)
+    groups = [group for group, _whole in found] if grouping is not Grouping.TOTAL else []
+    cells = tuple(
+        Cell(group, _label(grouping, group), *found[group, 0], indicator.measure)
+        for group in sorted(groups, key=lambda group: _order(grouping, group))
+    )
+    return Measured(indicator, period, grouping, cells, total)
+
+
+def _order(grouping: Grouping, group: Any) -> Any:
+    """Tiers as the printed tables have them; what is not known comes last."""
+    known = list(Tier.values).index(group) if grouping is Grouping.TIER and group in Tier.values else group
+    return (group is None, known if group is not None else 0)
+
+
+def _label(grouping: Grouping, group: Any) -> str:
+    if group is None:
+        return Words("不明")
+    if grouping is Grouping.TIER:
+        return Words(Tier(group).label)
+    if grouping is Grouping.SERVICE:
+        return LABELS[group]
+    if isinstance(group, date):
+        return Sentence("{month}", month=Month(group))
+    return str(group)

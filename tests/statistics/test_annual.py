@@ -1,0 +1,235 @@
+"""The annual tables, computed from records that a reader can count."""
+
+import json
+from collections.abc import Iterator
+from datetime import date, datetime, time
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import psycopg
+import pytest
+import yaml
+from django.core.exceptions import PermissionDenied
+
+from quitledger.accounts.actors import Actor
+from quitledger.accounts.scope import scoped
+from quitledger.cases.models import Case
+from quitledger.institutions.models import Institution
+from quitledger.policy import TAIPEI
+from quitledger.statistics import indicators as reading
+from quitledger.statistics.annual import AnnualTables, annual_tables, as_printed
+from quitledger.statistics.indicators import Grouping, IndicatorFault, indicators
+from quitledger.statistics.measures import Basis, Period, measure
+from quitledger.visits.rules import Counselling, Entry, Line, Medication
+from quitledger.visits.services import record_visits
+
+from .. import world
+from ..ops.commands import quitledger
+from ..sql import acting
+
+CLINIC, PHARMACY, HOSPITAL = world.CLINIC, world.PHARMACY, world.HOSPITAL
+YEAR = Period.year(2025)
+# case, institution, day, medication, counselling: by whom
+GIVEN = [
+    ("示範甲", CLINIC, date(2025, 3, 12), "示範丑", "示範子"),
+    ("示範甲", CLINIC, date(2025, 3, 20), "", "示範子"),
+    ("示範甲", CLINIC, date(2025, 3, 27), "", "示範丑"),
+    ("示範乙", CLINIC, date(2025, 3, 12), "", "示範子"),
+    ("示範戊", PHARMACY, date(2025, 3, 14), "", "示範卯"),
+    ("示範甲", PHARMACY, date(2025, 2, 3), "", "示範卯"),  # the same person elsewhere
+]
+
+
+def recorded(name: str, code: str, day: date, medication: str, counselling: str) -> None:
+    institution = Institution.objects.get(details__code=code)
+    by = Actor(None, institution.pk, None, system=True)
+    entry = Entry(
+        uuid4(), day, None,
+        Medication(world.staff(medication).uid, (Line(world.PATCH, 2),)) if medication else None,
+        Counselling(world.staff(counselling).uid) if counselling else None,
+    )  # fmt: skip
+    case = Case.objects.select_related("person").get(name=name, institution=institution)
+    (outcome,) = record_visits([(case, entry)], by=by, recorded_at=[datetime.combine(day, time(18), TAIPEI)])
+    assert outcome.visit, outcome.problems
+
+
+@pytest.fixture
+def given(committed: Any, owner: psycopg.Connection) -> Iterator[psycopg.Connection]:
+    """The services of GIVEN, and one visit that was voided; the owner's cursor, in the agency's scope."""
+    with committed.as_owner(), scoped(world.SYSTEM):
+        for one in GIVEN:
+            recorded(*one)
+        recorded("示範戊", PHARMACY, date(2025, 3, 28), "", "示範卯")
+    owner.execute("SELECT set_config('quitledger.scope', '0', false)")
+    owner.execute("UPDATE visits_visit SET in_force = false, version = 2 WHERE visit_on = '2025-03-28'")
+    return owner
+
+
+def tables(period: Period = YEAR, **how: Any) -> AnnualTables:
+    by = world.actor("analyst")
+    with scoped(by):
+        return annual_tables(period, by=by, **how)
+
+
+def rows(tables_: dict[str, Any], name: str) -> dict[str, list[Any]]:
+    return {row["tier_zh"]: [value for key, value in row.items() if key not in ("tier", "tier_zh")]
+            for row in tables_[name]["rows"]}  # fmt: skip
+
+
+def test_the_three_tables_count_what_was_recorded(given: Any) -> None:
+    printed = as_printed(tables())
+    assert rows(printed, "table_3_services") == {
+        "醫學中心": [0, 0, "—", "—"], "區域醫院": [0, 0, "—", "—"], "地區醫院": [0, 0, "—", "—"],
+        "西醫診所": [1, 4, "1.0", "2.0"], "衛生所": [0, 0, "—", "—"], "牙科診所": [0, 0, "—", "—"], "藥局": [0, 2, "—", "1.0"],
+    }  # fmt: skip
+    assert printed["table_3_services"]["total"] == {
+        "medication_visits": 1, "counselling_visits": 6, "mean_medication_visits_per_person": "1.0",
+        "mean_counselling_visits_per_person": "2.0",  # six visits of three people: nobody is counted twice
+    }  # fmt: skip
+    assert printed["persons_served"] == 3
+    first = rows(printed, "table_1_institutions")
+    assert (first["西醫診所"], first["藥局"]) == ([1, 1, "100.00"], [1, 1, "100.00"])
+    assert printed["table_1_institutions"]["total"] == {
+        "contracted": 3, "executing": 2, "execution_rate_percent": "66.67",
+    }  # fmt: skip
+
+
+def test_the_shape_is_that_of_the_printed_tables(given: Any) -> None:
+    printed = as_printed(tables())
+    tiers = ["medical_center", "regional_hospital", "district_hospital", "western_clinic", "public_health_center",
+             "dental_clinic", "pharmacy"]  # fmt: skip
+    for name in ("table_1_institutions", "table_2_staff", "table_3_services"):
+        assert [row["tier"] for row in printed[name]["rows"]] == tiers
+        assert set(printed[name]) == {"rows", "total"}
+
+
+def test_an_institution_counts_in_the_tier_it_had(given: psycopg.Connection) -> None:
+    """The clinic became a health centre on 114/3/15: services by their day, institutions by the year's end."""
+    given.execute(
+        "WITH old AS (UPDATE institutions_institutiondetails SET ends_on = '2025-03-14' WHERE code = %s RETURNING *)"
+        " INSERT INTO institutions_institutiondetails (institution_id, starts_on, ends_on, code, name, tier, county, address,"
+        " change) SELECT institution_id, '2025-03-15', NULL, '9900000999', name, 'health_center', county, address, '' FROM old",
+        [CLINIC],
+    )
+    printed = as_printed(tables())
+    third, first = rows(printed, "table_3_services"), rows(printed, "table_1_institutions")
+    assert (third["西醫診所"][:2], third["衛生所"][:2]) == ([1, 2], [0, 2])
+    assert (first["西醫診所"], first["衛生所"]) == ([0, 0, "—"], [1, 1, "100.00"])
+
+
+def test_a_contract_that_ended_in_the_year_counts_of_any_day_and_not_of_the_last(given: psycopg.Connection) -> None:
+    given.execute(
+        "UPDATE institutions_contract SET ends_on = '2025-03-31' WHERE institution_id ="
+        " (SELECT institution_id FROM institutions_institutiondetails WHERE code = %s)",
+        [PHARMACY],
+    )
+    found = tables().institutions, tables(basis=Basis.LAST_DAY).institutions, tables(Period.year(2026)).institutions
+    assert [(one.total.numerator, one.total.denominator) for one in found] == [(2, 3), (1, 1), (0, 1)]
+    assert tables().institutions.of("pharmacy").said == "100.00", "by the tier of the contract's last day"
+
+
+def test_staff_who_work_in_two_tiers_are_one_person_in_the_total(given: psycopg.Connection) -> None:
+    before = tables().staff
+    given.execute(
+        "INSERT INTO institutions_staffcontract (staff_id, institution_id, starts_on, may_medicate, may_counsel)"
+        " SELECT s.id, d.institution_id, '2024-01-01', true, true FROM institutions_staffmember s, institutions_institutiondetails d"
+        " WHERE s.name = '示範丑' AND d.code = %s",
+        [HOSPITAL],
+    )
+    found = tables().staff
+    tier = next(cell.group for cell in found.cells if cell.denominator and cell.group not in ("clinic", "pharmacy"))
+    assert found.of(tier).denominator == (before.of(tier).denominator or 0) + 1
+    assert found.of(tier).numerator == 0, "he served elsewhere"
+    assert (found.total.numerator, found.total.denominator) == (before.total.numerator, before.total.denominator)
+
+
+def test_a_year_to_date_counts_no_later_day(given: Any) -> None:
+    until = Period.year(2025, date(2025, 3, 12))
+    assert (until.last, Period.year(2024, date(2025, 1, 1)).last) == (date(2025, 3, 12), date(2024, 12, 31))
+    found = tables(until)
+    assert (found.counselling.total.numerator, found.persons.total.numerator) == (3, 2)
+
+
+@pytest.mark.parametrize(
+    ("name", "grouping", "expected"),
+    [
+        ("counselling_visits", Grouping.MONTH, [("114 年 2 月", 1, 1), ("114 年 3 月", 5, 3)]),
+        ("persons_served", Grouping.SERVICE, [("衛教", 3, None), ("用藥", 1, None)]),
+        ("persons_served", Grouping.TOTAL, []),
+    ],
+)
+def test_the_same_by_month_and_service(name: str, grouping: Grouping, expected: Any, given: Any) -> None:
+    by = world.actor("desk_officer")
+    with scoped(by):
+        found = measure(name, YEAR, grouping=grouping, by=by)
+        institutions = measure("counselling_visits", YEAR, grouping=Grouping.INSTITUTION, by=by)
+        counties = measure("institution_execution", YEAR, grouping=Grouping.COUNTY, by=by)
+    assert [(str(cell.label), cell.numerator, cell.denominator) for cell in found.cells] == expected
+    assert found.total.numerator == (3 if name == "persons_served" else 6)
+    assert sorted(cell.numerator for cell in institutions.cells) == [2, 4]
+    assert sum(cell.denominator or 0 for cell in counties.cells) == 3
+
+
+def test_what_stands_nowhere_on_that_day_is_told_as_unknown_and_not_left_out(given: psycopg.Connection) -> None:
+    given.execute("UPDATE institutions_institutiondetails SET starts_on = '2025-03-13' WHERE code = %s", [PHARMACY])
+    found = tables().counselling
+    assert [(str(cell.label), cell.numerator) for cell in found.cells] == [("西醫診所", 4), ("藥局", 1), ("不明", 1)]
+
+
+def test_a_grouping_that_an_indicator_does_not_have_is_refused(given: Any) -> None:
+    by = world.actor("analyst")
+    with scoped(by), pytest.raises(ValueError, match="not grouped by month"):
+        measure("staff_execution", YEAR, grouping=Grouping.MONTH, by=by)
+
+
+@pytest.mark.parametrize("username", ["recorder", "supervisor", "administrator", "nowhere"])
+def test_who_has_no_right_gets_no_number(username: str, given: Any) -> None:
+    by = world.actor(username)
+    with scoped(by), pytest.raises(PermissionDenied):
+        annual_tables(YEAR, by=by)
+
+
+def test_counting_widens_nobodys_scope(given: Any, committed: Any) -> None:
+    by = world.actor("analyst")
+    with scoped(by):
+        measure("persons_served", YEAR, by=by)
+        assert Case.objects.count() == 0
+    with acting(committed, -1) as sql:
+        assert sql.execute("SELECT count(*) FROM visits_visit").fetchone() == (0,)
+
+
+def test_the_command_prints_the_tables_and_the_file(given: Any, committed: Any) -> None:
+    urls = {"DATABASE_URL": committed.app_url}
+    printed = json.loads(quitledger("statistics", "annual", "114", "--json", **urls).stdout)
+    assert printed == json.loads(json.dumps(as_printed(tables())))
+    said = quitledger("statistics", "annual", "114", "--until", "114/3/12", "--last-day", **urls).stdout
+    assert "西醫診所　1　1　100.00" in said
+    assert "服務 2 人" in said
+
+
+# --- The definitions ------------------------------------------------------------------------------------------------
+
+
+def test_every_indicator_says_what_it_counts() -> None:
+    for indicator in indicators().values():
+        assert all(
+            (indicator.title, indicator.why, indicator.numerator, indicator.grain, indicator.unit, indicator.author)
+        )
+        assert indicator.reviewed <= date.today()
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"measure": "share"}, "share"), ({"source": "rumour"}, "source"), ({"denominator": None}, "denominator"),
+        ({"groupings": ["colour"]}, "colour"), ({"colour": "red"}, "colour"),
+    ],
+)  # fmt: skip
+def test_a_file_that_says_something_else_is_a_fault(changed: dict[str, Any], words: str, tmp_path: Path) -> None:
+    said = yaml.safe_load((reading.FOLDER / "staff_execution.yaml").read_text())
+    path = tmp_path / "one.yaml"
+    path.write_text(yaml.safe_dump(said | changed))
+    path.with_suffix(".sql").write_text("SELECT 1")
+    with pytest.raises(IndicatorFault, match=words):
+        reading.read(path)
