@@ -71,6 +71,8 @@ _MENU: list[tuple[str, Any, Permission | None, set[str]]] = [
             "correction_item",
             "correction_numbers",
             "correction_step",
+            "correction_person",
+            "correction_identity",
         },
     ),
     ("window_list", gettext_lazy("登錄期限"), Permission.VISIT_READ, {"window_extend"}),
@@ -95,6 +97,7 @@ _MENU: list[tuple[str, Any, Permission | None, set[str]]] = [
             "person_drafts",
         },
     ),
+    ("statistics", gettext_lazy("年度統計"), Permission.STATISTICS_READ, {"annual_statistics"}),
     ("audit_trail", gettext_lazy("稽核軌跡"), Permission.AUDIT_READ, set()),
     ("policy_list", gettext_lazy("規定與來源"), None, {"policy_show"}),
 ]

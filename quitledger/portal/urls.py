@@ -25,6 +25,7 @@ from . import (
     query,
     registers,
     sign_in,
+    statistics,
     visits,
     windows,
 )
@@ -151,6 +152,9 @@ urlpatterns = [
     path("registers/<register:register>/empty.csv", registers.register_sample, name="register_sample"),
     path("registers/<register:register>/<int:pk>", registers.register_show, name="register_show"),
     path("registers/<register:register>/<int:pk>/change", registers.register_change, name="register_change"),
+    path("statistics", statistics.annual_statistics, name="statistics"),
+    path("statistics/<int:year>", statistics.annual_statistics, name="annual_statistics"),
+    path("statistics/<int:year>.<format:file_format>", statistics.annual_download, name="annual_download"),
     path("audit", audit.audit_trail, name="audit_trail"),
     path("audit.<format:file_format>", audit.audit_download, name="audit_download"),
     path("windows", windows.window_list, name="window_list"),

@@ -63,6 +63,7 @@ MAY: dict[Access | Permission, set[str]] = {
     Permission.COURSE_REVIEW: DESK,
     Permission.REGISTER_READ: DESK,
     Permission.AUDIT_READ: SUPERVISORS | DESK,
+    Permission.STATISTICS_READ: DESK | {"analyst"},
     Permission.ACCOUNT_READ: SUPERVISORS | DESK,
     Permission.ACCOUNT_INVITE: SUPERVISORS | DESK,
     Permission.ACCOUNT_CHANGE: SUPERVISORS | DESK,
@@ -126,6 +127,9 @@ TABLE: dict[str, tuple[Access | Permission, dict[str, Any], set[int], set[int]]]
     "register_change": (Permission.REGISTER_READ, RECORD, {200}, {422}),
     "finding_list": (Permission.REGISTER_READ, {}, {200}, {405}),
     "finding_download": (Permission.REGISTER_READ, {"file_format": "csv"}, {200}, {405}),
+    "statistics": (Permission.STATISTICS_READ, {}, {302}, {405}),
+    "annual_statistics": (Permission.STATISTICS_READ, {"year": 113}, {200}, {405}),
+    "annual_download": (Permission.STATISTICS_READ, {"year": 113, "file_format": "csv"}, {200}, {405}),
     "audit_trail": (Permission.AUDIT_READ, {}, {200}, {405}),
     "audit_download": (Permission.AUDIT_READ, {"file_format": "csv"}, {200}, {405}),
     "person_list": (Permission.ACCOUNT_READ, {}, {200}, {405}),
@@ -183,6 +187,7 @@ WHOSE = {
     "item": "institution",
     "kind": "nobody",
     "step": "nobody",
+    "year": "nobody",
 }
 # The things of the table at the clinic, and their like at the pharmacy.
 ELSEWHERE = {

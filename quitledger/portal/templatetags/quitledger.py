@@ -28,6 +28,12 @@ _TIMELINESS_KIND = {Timeliness.PROMPT: "ok", Timeliness.IN_WINDOW: "in", Timelin
 
 
 @register.filter
+def thousands(number: int | None) -> str:
+    """12345 as 12,345; "—" for none."""
+    return "—" if number is None else f"{number:,}"
+
+
+@register.filter
 def roc(day: date | None) -> str:
     """114/04/01; nothing for no day."""
     return day_said(day) if day else ""
