@@ -10,14 +10,13 @@ from django.db.models import Model, QuerySet
 
 from quitledger.accounts.permissions import Permission
 from quitledger.audit import journal
+from quitledger.audit.staging import copy_in
 from quitledger.cases.models import Case
 from quitledger.policy import policy_on
 
-from .known import Known
+from .known import VALUES, Known
 from .models import MedicationLine, Service, Visit
 from .rules import MEDICATION, Entry
-
-VALUES = ("visit_time", "pregnant", "cigarettes_per_day", "co_ppm", "note")  # of a visit, besides day and services
 
 
 class Written:
@@ -131,7 +130,8 @@ def _rewrite_lines(service: Service, entry: Entry) -> None:
         ).save(force_insert=True)  # fmt: skip
 
 
-_JOINED = [*VALUES, "version", "change_reason", "changed_at"]
+_JOINED = (*VALUES, "version", "change_reason", "changed_at")
+_MANY = 50  # entries that are copied in: sooner for them, later for one
 
 
 def insert(new: Sequence[Written]) -> None:
@@ -139,9 +139,6 @@ def insert(new: Sequence[Written]) -> None:
     if not new:
         return
     visits = list({written.visit.pk: written.visit for written in new if written.visit._state.adding}.values())
-    for written in new:
-        if written.joins:
-            written.visit.save(update_fields=_JOINED)
     rows: dict[type[Model], Sequence[Model]] = {
         Visit: visits,
         Service: [service for written in new for service in written.services],
@@ -154,16 +151,27 @@ def insert(new: Sequence[Written]) -> None:
         version=new[0].visit.version if len(new) == 1 else None,
         fields=sorted({name for written in new for name in written.fields}),
     )
+    joined = [written.visit for written in new if written.joins]
     with connection.cursor() as cursor:
-        cursor.execute(
-            _INSERT, [*(json.dumps([_values(row) for row in many], default=str) for many in rows.values()), *entry]
-        )
+        if joined:
+            cursor.execute(_JOIN, [_as_json(joined)])
+        if len(new) < _MANY:
+            cursor.execute(_INSERT, [*map(_as_json, rows.values()), *entry])
+        else:
+            for model, many in rows.items():
+                names = [field.attname for field in model._meta.concrete_fields]
+                copy_in(model._meta.db_table, _columns(model), ([vars(row)[name] for name in names] for row in many))
+            cursor.execute(journal.INSERT, entry)
     for visit in visits:
         visit._state.adding = False
 
 
+def _columns(model: type[Model]) -> list[str]:
+    return [str(field.column) for field in model._meta.concrete_fields]
+
+
 def _insert_into(model: type[Model]) -> str:
-    table, columns = model._meta.db_table, ", ".join(str(field.column) for field in model._meta.concrete_fields)
+    table, columns = model._meta.db_table, ", ".join(_columns(model))
     return (
         f"INSERT INTO {table} ({columns})"  # noqa: S608 - our own words; the rows are a parameter
         f" SELECT {columns} FROM jsonb_populate_recordset(NULL::{table}, %s::jsonb)"
@@ -176,6 +184,14 @@ _INSERT = f"""
 WITH visit AS ({_insert_into(Visit)}), service AS ({_insert_into(Service)}), line AS ({_insert_into(MedicationLine)})
 {journal.INSERT}
 """
+_JOIN = f"""
+UPDATE visits_visit v SET {", ".join(f"{name} = n.{name}" for name in _JOINED)}
+FROM jsonb_populate_recordset(NULL::visits_visit, %s::jsonb) n WHERE v.id = n.id
+"""  # noqa: S608 - our own words
+
+
+def _as_json(rows: Sequence[Model]) -> str:
+    return json.dumps([_values(row) for row in rows], default=str)
 
 
 def _values(row: Model) -> dict[str, Any]:

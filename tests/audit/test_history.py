@@ -36,6 +36,7 @@ NOT_FOLLOWED = {
     "visits_course",  # computed from what is followed
     "visits_coursefinding",  # written once
     "visits_draft",  # no record
+    "batches_batch", "batches_batchfile", "batches_row", "batches_columnchoice", "batches_comparison",  # held, no records
     "corrections_evidencefile",  # what it is stands in its row, which is followed, with the digest of what was sent
     "accounts_session", "accounts_onetimecode",  # passing
     "accounts_notice",  # written once
