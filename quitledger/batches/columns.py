@@ -295,8 +295,10 @@ def read_row(cells: Mapping[str, str], kind: Kind) -> tuple[dict[str, object], l
 
 
 def is_given(cells: Mapping[str, str], service: str) -> bool:
-    """True where any cell of the service is filled."""
-    mark = {MEDICATION: ("medication_staff", "medicine_", "weeks_", "days_"), COUNSELLING: ("counselling_",)}[service]
+    """True where a cell of the service is filled. How counselling is given says nothing: systems fill it in always."""
+    mark = {MEDICATION: ("medication_staff", "medicine_", "weeks_", "days_"), COUNSELLING: ("counselling_staff",)}[
+        service
+    ]
     return any(text for name, text in cells.items() if name.startswith(mark))
 
 
