@@ -76,7 +76,7 @@ def clock(cell: str) -> time:
 def services(cell: str) -> frozenset[str]:
     """Reads the services of a visit: 用藥, 衛教, or both."""
     words = {label: kind for kind, label in LABELS.items()} | {kind: kind for kind in LABELS}
-    parts = [part for part in re.split(r"[、,，+/&及和與\s]+", cell) if part]
+    parts = [part for part in re.split(r"[、,，+/&及和與\s]+", cell.lower()) if part]
     if not parts or not set(parts) <= words.keys():
         raise Unreadable(Sentence("應為「用藥」、「衛教」或兩者。"))
     return frozenset(words[part] for part in parts)
@@ -94,6 +94,7 @@ def sex(cell: str) -> str:
 def mode(cell: str) -> str:
     """Reads how counselling was given."""
     words = {label: word for word, label in COUNSELLING_MODES.items()} | {word: word for word in COUNSELLING_MODES}
+    cell = cell.lower().removeprefix("by ").replace(" ", "_")
     if cell not in words:
         raise Unreadable(Sentence("應為{choices}之一。", choices=Several(COUNSELLING_MODES.values())))
     return words[cell]

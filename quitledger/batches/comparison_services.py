@@ -190,14 +190,13 @@ def _recorded(month: date, by: Actor) -> list[Recorded]:
     last = (month + timedelta(days=31)).replace(day=1)
     visits = Visit.objects.filter(
         institution_id=by.at_institution(), in_force=True, visit_on__gte=month, visit_on__lt=last
-    ).select_related("person")
-    numbers: dict[int, str] = {}
-    found = []
-    for visit in visits:
-        person = visit.person
-        if person.pk not in numbers:
-            numbers[person.pk] = "" if person.is_emptied else person.identity_number
-        found.append(Recorded(visit.uid, visit.visit_on, person.pk, numbers[person.pk]))
+    )
+    columns = ("uid", "visit_on", "person_id", "person__identity_token", "person__identity_key_id")
+    known, numbers, found = keys(), {}, []
+    for uid, visit_on, person_id, token, key_id in visits.values_list(*columns):
+        if person_id not in numbers:  # of a person who was emptied there is none
+            numbers[person_id] = "" if token is None else known.decrypt(token, key_id, about=b"identity")
+        found.append(Recorded(uid, visit_on, person_id, numbers[person_id]))
     return found
 
 

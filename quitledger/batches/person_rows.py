@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Any
-from uuid import UUID, uuid5
+from uuid import UUID
 
 from quitledger.accounts.actors import Actor
 from quitledger.accounts.keys import keys
@@ -18,7 +18,6 @@ from .columns import Kind, read_row
 from .verdicts import Verdict, verdict
 
 Cells = Mapping[str, str]
-_SPACE = UUID("5b0c6a55-4c5f-4f0e-9a3f-6a2c0f6e7d11")
 
 
 def read(cells: Cells, by: Actor) -> Registration | list[Problem]:
@@ -33,7 +32,7 @@ def read(cells: Cells, by: Actor) -> Registration | list[Problem]:
     )
     rest = [said["birth_on"].isoformat(), said["sex"], said["name"], said["chart_no"], said["phone"]]
     text = json.dumps([by.at_institution(), kind, normalise(number), normalise(country), *rest])
-    uid = uuid5(_SPACE, keys().keyed_hash(text).hex())
+    uid = UUID(bytes=keys().keyed_hash(f"case {text}")[:16], version=4)
     return Registration(
         uid,
         IdentityKind(kind),

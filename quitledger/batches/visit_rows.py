@@ -1,18 +1,17 @@
 """Rows of visits: whom they name, what they say, and what the rules of recording answer."""
 
-import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from uuid import UUID, uuid5
+from dataclasses import dataclass, field
+from uuid import UUID
 
 from quitledger.accounts.actors import Actor
-from quitledger.accounts.keys import keys
+from quitledger.accounts.keys import Keys, keys
 from quitledger.cases.models import Case
 from quitledger.cases.services import identity_hashes, persons_by_hash
 from quitledger.institutions.models import StaffMember
 from quitledger.policy.identity import COUNTRIES, IdentityKind, normalise, recognise
 from quitledger.policy.problem import Problem
-from quitledger.policy.sentences import Sentence, Words
+from quitledger.policy.sentences import Sentence
 from quitledger.visits.courses import COUNSELLING, LABELS, MEDICATION
 from quitledger.visits.rules import Counselling, Entry, Line, Medication
 from quitledger.visits.services import Outcome, check_visits, record_visits
@@ -30,6 +29,7 @@ class Names:
 
     def __init__(self, rows: Sequence[Cells], by: Actor) -> None:
         self._institution = by.at_institution()
+        self.keys = keys()
         cases = Case.objects.filter(institution_id=self._institution).select_related("person")
         chart_nos = {text for cells in rows if (text := _word(cells, "chart_no"))}
         self._by_chart_no = {case.chart_no: case for case in cases.filter(chart_no__in=chart_nos)}
@@ -133,7 +133,8 @@ def read(cells: Cells, names: Names) -> VisitRow:
     if problems or isinstance(case, Problem):
         return VisitRow(None if isinstance(case, Problem) else case, None, problems)
     entry = _entry(cells, values, names)
-    return VisitRow(case, replace(entry, uid=_uid(case, entry)))
+    object.__setattr__(entry, "uid", _uid(case, entry, names.keys))
+    return VisitRow(case, entry)
 
 
 def _entry(cells: Cells, values: Mapping[str, "object"], names: Names) -> Entry:
@@ -159,16 +160,16 @@ def _whole(value: object) -> int | None:
     return value if isinstance(value, int) else None
 
 
-def _uid(case: Case, entry: Entry) -> UUID:
+def _uid(case: Case, entry: Entry, known: Keys) -> UUID:
     """The same for the same words, and told by nothing else: the key of hashes is outside the database."""
     medication, counselling = entry.medication, entry.counselling
-    said = [
-        str(case.uid), entry.visit_on.isoformat(), str(entry.visit_time or ""),
-        medication and [str(medication.staff_uid), [[x.medicine_code, x.supply_weeks, x.days] for x in medication.lines]],
-        counselling and [str(counselling.staff_uid), counselling.mode],
+    said = (
+        str(case.uid), entry.visit_on.isoformat(), str(entry.visit_time),
+        medication and (str(medication.staff_uid), [(x.medicine_code, x.supply_weeks, x.days) for x in medication.lines]),
+        counselling and (str(counselling.staff_uid), counselling.mode),
         entry.pregnant, entry.cigarettes_per_day, entry.co_ppm, entry.note,
-    ]  # fmt: skip
-    return uuid5(case.uid, keys().keyed_hash(json.dumps(said)).hex())
+    )  # fmt: skip
+    return UUID(bytes=known.keyed_hash(f"visit {said}")[:16], version=4)
 
 
 def persons_of(rows: Sequence[Cells], by: Actor) -> list[int | None]:
@@ -201,6 +202,3 @@ def _verdicts(rows: Sequence[Cells], by: Actor, ask: Callable[..., list[Outcome]
         known = outcome.repeated or outcome.is_known
         verdicts.append(verdict(outcome.problems, is_known=known, record=outcome.visit))
     return verdicts
-
-
-TITLE = Words("就醫資料")

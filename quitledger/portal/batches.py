@@ -309,7 +309,9 @@ def batch_row(request: Request, uid: UUID, line: int) -> HttpResponse:
             words = {"n": line, "label": said(Row.Status(held.row.status).label)}
             messages.success(request, _("第 %(n)s 列已修改：%(label)s。") % words)
             return redirect("batch_show", batch.uid)
+        messages.info(request, _("第 %(n)s 列已修改，還有下面的問題。") % {"n": line})
         add_problems(form, _at_columns(held.problems))
+        return _row_page(request, batch, held, form)
     return _row_page(request, batch, held, form, status=422)
 
 

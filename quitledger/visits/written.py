@@ -2,11 +2,13 @@
 
 import json
 from collections.abc import Sequence
-from typing import Any
+from functools import cache
+from typing import Any, TypeVar
 from uuid import UUID
 
 from django.db import connection
 from django.db.models import Model, QuerySet
+from django.db.models.base import ModelState
 
 from quitledger.accounts.permissions import Permission
 from quitledger.audit import journal
@@ -18,6 +20,8 @@ from .known import VALUES, Known
 from .models import MedicationLine, Service, Visit
 from .rules import MEDICATION, Entry
 
+AnyModel = TypeVar("AnyModel", bound=Model)
+
 
 class Written:
     """The rows of one accepted entry, with their keys. They join the visit of the day where there is one."""
@@ -26,8 +30,8 @@ class Written:
         same_day = known.same_day(case, entry.visit_on)
         self.joins = same_day is not None and not same_day._state.adding
         self.fields = ["visit_on", *entry.kinds]
-        self.visit = same_day or Visit(
-            id=known.next_key(Visit), uid=entry.uid, case_id=case.pk, person_id=case.person_id,
+        self.visit = same_day or _made(
+            Visit, id=known.next_key(Visit), uid=entry.uid, case_id=case.pk, person_id=case.person_id,
             institution_id=case.institution_id, visit_on=entry.visit_on,
         )  # fmt: skip
         if self.joins:
@@ -43,8 +47,8 @@ class Written:
             for kind, uid in entry.kinds.items() if uid
         ]  # fmt: skip
         self.lines = [
-            MedicationLine(
-                id=known.next_key(MedicationLine), service_id=service.pk, visit_id=self.visit.pk,
+            _made(
+                MedicationLine, id=known.next_key(MedicationLine), service_id=service.pk, visit_id=self.visit.pk,
                 institution_id=case.institution_id, medicine_id=line.medicine_code, supply_weeks=line.supply_weeks,
                 supply_days=line.days, version=self.visit.version,
             )
@@ -53,10 +57,23 @@ class Written:
         ]  # fmt: skip
 
 
+def _made(model: type[AnyModel], **values: Any) -> AnyModel:
+    """A new row of a model, as its class would make it of the values of its columns: at a tenth of the price."""
+    row = model.__new__(model)
+    vars(row).update(_template(model), _state=ModelState(), **values)
+    return row
+
+
+@cache
+def _template(model: type[Model]) -> dict[str, Any]:
+    """What every column of a new row says by itself."""
+    return {name: value for name, value in vars(model()).items() if name != "_state"}
+
+
 def service_of(visit: Visit, kind: str, entry: Entry, staff_uid: UUID, known: Known, key: int | None = None) -> Service:
     """A service of a visit that is not recorded yet; without `key` the database gives one."""
-    return Service(
-        id=key, visit_id=visit.pk, person_id=visit.person_id, institution_id=visit.institution_id,
+    return _made(
+        Service, id=key, visit_id=visit.pk, person_id=visit.person_id, institution_id=visit.institution_id,
         visit_on=visit.visit_on, kind=kind, staff_id=known.staff_ids[staff_uid],
         counselling_mode=entry.counselling.mode if entry.counselling and kind != MEDICATION else "",
         spacing_days=policy_on(visit.visit_on, "visit_spacing_days"), entry_uid=entry.uid, version=visit.version,

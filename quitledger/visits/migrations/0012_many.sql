@@ -80,3 +80,64 @@ BEGIN
     RETURN NEXT;
   END LOOP;
 END $$;
+
+-- The check at commit, as before (0010), for each of a hundred thousand rows: an open month is told by one look, and
+-- permits are looked for where it is closed.
+DROP FUNCTION visits_require_open(bigint, date, bigint) CASCADE;
+CREATE FUNCTION visits_require_open(p_institution bigint, p_visit_on date, p_visit bigint) RETURNS boolean
+  LANGUAGE plpgsql AS $$
+DECLARE
+  moment timestamptz;
+  closing timestamptz;
+BEGIN
+  SELECT closes_at, programme_now() INTO closing, moment FROM visits_servicemonth
+    WHERE institution_id = p_institution AND month = date_trunc('month', p_visit_on::timestamp)::date;
+  IF closing > moment THEN
+    IF p_visit_on <= (moment AT TIME ZONE 'Asia/Taipei')::date THEN RETURN true; END IF;
+  ELSIF NOT EXISTS (
+      SELECT FROM visits_visit v JOIN visits_permit p ON p.uid = v.permit
+      WHERE v.id = p_visit AND p.used_xid = pg_current_xact_id()::text::bigint) THEN
+    RAISE EXCEPTION 'the recording window of % is closed', to_char(p_visit_on, 'YYYY-MM')
+      USING ERRCODE = 'check_violation', CONSTRAINT = 'visits_window';
+  END IF;
+  IF p_visit_on > (programme_now() AT TIME ZONE 'Asia/Taipei')::date THEN
+    RAISE EXCEPTION 'a visit cannot lie in the future'
+      USING ERRCODE = 'check_violation', CONSTRAINT = 'visits_not_in_the_future';
+  END IF;
+  RETURN true;
+END $$;
+
+CREATE OR REPLACE FUNCTION visits_check_window() RETURNS trigger LANGUAGE plpgsql
+  SECURITY DEFINER SET search_path = public, pg_temp AS $$
+DECLARE
+  v_visit bigint;
+  v_open boolean;
+BEGIN
+  IF TG_TABLE_NAME = 'visits_service' THEN
+    IF TG_OP = 'DELETE' THEN v_visit := OLD.visit_id; ELSE v_visit := NEW.visit_id; END IF;
+  ELSIF TG_OP = 'DELETE' THEN
+    v_visit := OLD.id;
+  ELSE
+    v_visit := NEW.id;
+  END IF;
+  IF TG_OP <> 'INSERT' THEN v_open := visits_require_open(OLD.institution_id, OLD.visit_on, v_visit); END IF;
+  IF TG_OP = 'INSERT' THEN
+    v_open := visits_require_open(NEW.institution_id, NEW.visit_on, v_visit);
+  ELSIF TG_OP = 'UPDATE' AND (NEW.institution_id, NEW.visit_on) <> (OLD.institution_id, OLD.visit_on) THEN
+    v_open := visits_require_open(NEW.institution_id, NEW.visit_on, v_visit);
+  END IF;
+  RETURN NULL;
+END $$;
+CREATE OR REPLACE FUNCTION visits_check_line_window() RETURNS trigger LANGUAGE plpgsql
+  SECURITY DEFINER SET search_path = public, pg_temp AS $$
+DECLARE
+  v_visit bigint;
+  v_institution bigint;
+  v_visit_on date;
+  v_open boolean;
+BEGIN
+  IF TG_OP = 'DELETE' THEN v_visit := OLD.visit_id; ELSE v_visit := NEW.visit_id; END IF;
+  SELECT institution_id, visit_on INTO v_institution, v_visit_on FROM visits_visit WHERE id = v_visit;
+  IF FOUND THEN v_open := visits_require_open(v_institution, v_visit_on, v_visit); END IF;
+  RETURN NULL;
+END $$;
