@@ -5,16 +5,15 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from threading import Lock, Timer
+from threading import Lock
 
 from quitledger.policy.problem import Problem, Refused
 from quitledger.policy.sentences import Sentence, Words
 
-from .sheet_reading import LONGEST_CELL, MOST_SECONDS, Line
+from .sheet_reading import LONGEST_CELL, Line
 
 __all__ = ["LONGEST_CELL", "Line", "Table", "read_table"]
 
-_LONGEST = 3 * MOST_SECONDS  # seconds on a busy machine
 _ONE_AT_A_TIME = Lock()  # in each process: what one reading may take in memory is known
 
 REFUSALS = {
@@ -40,13 +39,14 @@ class Table:
 
 @contextmanager
 def read_table(content: bytes, *, most_rows: int) -> Iterator[Table]:
-    """Read a file as a table of at most `most_rows` lines besides its titles. Raises Refused, then or while it is read."""
+    """Read a file as a table of at most `most_rows` lines besides its titles. Raises Refused, then or while it is read.
+
+    Whoever takes the lines may take his time: the program waits for him, and its own time on the processor is limited.
+    """
     with _ONE_AT_A_TIME, subprocess.Popen(  # noqa: S603 - our own program; the file is its input, never a word of the command
         [sys.executable, "-I", "-m", f"{__package__}.sheet_reading", str(most_rows)],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env={},
     ) as reading:  # fmt: skip
-        patience = Timer(_LONGEST, reading.kill)
-        patience.start()
         try:
             assert reading.stdin
             with suppress(BrokenPipeError):  # a limit ended it: it says no last word either
@@ -54,7 +54,6 @@ def read_table(content: bytes, *, most_rows: int) -> Iterator[Table]:
                 reading.stdin.close()
             yield _told(reading, most_rows)
         finally:
-            patience.cancel()
             reading.kill()
 
 

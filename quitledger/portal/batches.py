@@ -270,7 +270,7 @@ def _seen(column: Column, text: str) -> str:
     if column.secret:
         return mask(text)
     if column.read is day and is_serial(text):
-        return f"{text}（{day_said(day(text))}）"
+        return f"{text} = {day_said(day(text))}"
     return _short(text)
 
 

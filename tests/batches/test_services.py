@@ -358,10 +358,10 @@ def test_what_is_given_up_while_it_is_checked_stays_given_up(recorder, monkeypat
 def test_what_nobody_decides_about_is_removed_when_its_time_is_over(committed, owner):
     batch = sent(csv_of(counselling()))
     recorder = world.actor("recorder")
-    set_clock(owner, world.NOW + timedelta(days=6, hours=23))
+    set_clock(owner, world.NOW + timedelta(days=6, hours=22))
     with scoped(world.SYSTEM):
         assert remove_expired(by=world.SYSTEM) == 0
-    set_clock(owner, world.NOW + timedelta(days=7, minutes=5))
+    set_clock(owner, world.NOW + timedelta(days=7, hours=6))
     with scoped(recorder), pytest.raises(Refused, match="batch-expired"):
         ask_recording(batch=batch, all_or_none=False, by=recorder)
     with scoped(world.SYSTEM):

@@ -1,5 +1,6 @@
 """A month by file in a real Chromium: sent, looked at, put right, recorded; then compared with the institution's own list."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -30,7 +31,7 @@ def when_the_worker_works(site: Site) -> None:
             cursor.execute("SELECT id, task_name, args FROM procrastinate_jobs WHERE status = 'todo' ORDER BY id")
             waiting = [row for row in cursor.fetchall() if row[1] in JOBS]
         for job, task, args in waiting:
-            JOBS[task](**args)
+            JOBS[task](**(args if isinstance(args, dict) else json.loads(args)))
             with connection.cursor() as cursor:
                 cursor.execute("DELETE FROM procrastinate_jobs WHERE id = %s", [job])
     finally:
