@@ -442,12 +442,12 @@ def _not_pregnant(on: date, pregnant: bool) -> Reason | Problem:
     return Problem("pregnant", message, "pregnant", name)
 
 
-@lru_cache(maxsize=1024)
+@lru_cache
 def _is_of_age(on: date, minimum: int) -> Sentence:
     return Sentence("就醫日 {day} 已滿 {minimum} 歲。", day=on, minimum=minimum)
 
 
-@lru_cache(maxsize=1024)
+@lru_cache
 def _is_not_pregnant(on: date) -> Sentence:
     return Sentence("就醫日 {day} 未懷孕。", day=on)
 
@@ -506,7 +506,7 @@ def _dependent(baseline: BaselineFacts | None, course_first_day: date) -> Reason
     return Problem("dependence-below-minimum", message, "baseline", name)
 
 
-@lru_cache(maxsize=1024)
+@lru_cache
 def _dependence(
     taken: date, score: int | None, cigarettes: int | None, least_score: int, least_cigarettes: int
 ) -> tuple[Sentence, Sentence, Sentence]:
