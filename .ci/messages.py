@@ -108,6 +108,7 @@ def gathered() -> Catalog:
 # agency's forms.
 NOT_ON_PAGES = {
     "corrections/diagram.py",  # a page of the documentation
+    "batches/columns.py",  # titles and cells of files
     "accounts/keys.py", "accounts/services.py", "audit/signing.py", "interop/case_sheet.py", "interop/correction_form.py", "policy/command.py", "policy/pages.py", "policy/roc_dates.py",
     "policy/reader.py", "policy/roc_formats.py", "portal/downloads.py", "portal/query.py", "settings.py", "visits/command.py", "visits/written.py",
 }  # fmt: skip

@@ -75,6 +75,7 @@ INSTALLED_APPS = [
     "quitledger.cases",
     "quitledger.visits",
     "quitledger.corrections",
+    "quitledger.batches",
     "quitledger.retention",
     "quitledger.portal",
     "quitledger.ops",
@@ -128,6 +129,12 @@ DATA_UPLOAD_MAX_NUMBER_FIELDS = 500
 # A file that is sent lies in memory, never unencrypted on a disk; how long it may be is asked before (LengthMiddleware).
 FILE_UPLOAD_HANDLERS = ["django.core.files.uploadhandler.MemoryFileUploadHandler"]
 FILE_UPLOAD_MAX_MEMORY_SIZE = 64 * 1_048_576
+
+# A file that is recorded: how large (QUITLEDGER_BATCH_MEGABYTES) and how long (QUITLEDGER_BATCH_ROWS) it may be at most; and
+# a list that is compared, which a page waits for.
+BATCH_MOST_MEGABYTES = int(os.environ.get("QUITLEDGER_BATCH_MEGABYTES") or 32)
+BATCH_MOST_ROWS = int(os.environ.get("QUITLEDGER_BATCH_ROWS") or 100_000)
+COMPARISON_MOST_ROWS = int(os.environ.get("QUITLEDGER_COMPARISON_ROWS") or 20_000)
 
 STATIC_URL = "/static/"
 STATIC_ROOT = DATA / "static"

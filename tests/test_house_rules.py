@@ -153,7 +153,12 @@ BY_QUERY = {"create", "update", "delete"}  # of Model.objects…; dictionaries h
 RAW = re.compile(r"\b(?:INSERT INTO|UPDATE|DELETE FROM|TRUNCATE|COPY)\s+(\w*_\w+|\{\})", re.ASCII)
 # What writes without being a …services.py, and why.
 EXCEPTIONS = {
-    "quitledger/visits/written.py": {"save", "delete", "{}"},  # the second half of the writers in visits.services
+    "quitledger/visits/written.py": {
+        "save",
+        "delete",
+        "{}",
+        "visits_visit",
+    },  # the second half of the writers in visits.services
     # the statements of visits.services.recompute_courses
     "quitledger/visits/course_records.py": {"course_of_service", "visits_course", "visits_coursefinding"},
     "quitledger/corrections/evidence_reading.py": {"save"},  # a picture made anew, no row
@@ -161,6 +166,7 @@ EXCEPTIONS = {
     "quitledger/accounts/sessions.py": {"accounts_session"},  # that one was used: no fact, and at every page
     "quitledger/portal/sign_in.py": {"save"},  # one's own password, through Django's form
     "quitledger/audit/journal.py": {"audit_journal"},
+    "quitledger/audit/staging.py": {"{}"},  # of whoever calls it
     "quitledger/audit/checkpoints.py": {"audit_checkpoint"},
     "quitledger/audit/rewriting.py": {"audit_rewriting"},
     "quitledger/ops/database.py": {"audit_database"},  # the clock of a demo database
@@ -196,7 +202,10 @@ def test_a_row_is_not_deleted_by_any_service():
     deleting = {
         function.name for path in SERVICES for function in functions_of(path) if "delete" in called(function)
     }  # fmt: skip
-    assert deleting == {"discard_draft", "end_sessions", "reset_second_factor", "remove_evidence"}
+    assert deleting == {
+        "discard_draft", "end_sessions", "reset_second_factor", "remove_evidence",
+        "choose_columns", "check_batch", "_check_rows", "_record_all", "_empty", "remove_comparison",  # held, no records
+    }  # fmt: skip
 
 
 # --- Few statements --------------------------------------------------------------------------------------------------

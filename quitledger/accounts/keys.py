@@ -137,8 +137,10 @@ def keys_path() -> Path:
     named = os.environ.get("QUITLEDGER_KEYS_FILE")
     if named:
         return Path(named)
-    checkout = Path(__file__).resolve().parents[2]
-    return Path(os.environ.get("QUITLEDGER_DATA") or checkout / ".data") / "keys.json"
+    return Path(os.environ.get("QUITLEDGER_DATA") or _CHECKOUT / ".data") / "keys.json"
+
+
+_CHECKOUT = Path(__file__).resolve().parents[2]
 
 
 def create_keys_file(path: Path) -> None:

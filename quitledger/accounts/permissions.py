@@ -23,6 +23,8 @@ class Permission(StrEnum):
     VISIT_VOID = "visit.void"
     VISIT_RESTORE = "visit.restore"
     VISIT_DOWNLOAD = "visit.download"
+    VISIT_COMPARE = "visit.compare"
+    BATCH_CLEAR = "batch.clear"
     CORRECTION_READ = "correction.read"
     CORRECTION_APPLY = "correction.apply"
     CORRECTION_SIGN = "correction.sign"
@@ -91,6 +93,7 @@ _RECORDS = {
     _P.VISIT_VOID,
     _P.VISIT_RESTORE,
     _P.VISIT_DOWNLOAD,
+    _P.VISIT_COMPARE,
     _P.CORRECTION_READ,
     _P.CORRECTION_APPLY,
     _P.CORRECTION_SIGN,  # the second signature; which of the two must be a supervisor: corrections.rules

@@ -20,7 +20,7 @@ EMPTIED_NAME, EMPTIED_NUMBER = Words("（保存期限已過，已清除）"), Wo
 class Person(models.Model):
     """A person, once in the nation: identity, birth date, sex, and nothing else. FHIR Patient.
 
-    Rows are made by the database function cases_find_person alone, changed by cases_change_person alone; identity numbers
+    Rows are made by the database function cases_find_persons alone, changed by cases_change_person alone; identity numbers
     are encrypted with a key outside the database, found by keyed hash, shown masked. Two rows of one human being are merged
     (Merge): the one that says `merged_into` is a closed book, its number finds the other. When the keeping time has ended the identity is emptied under a run
     (retention): the row stays, so that visits keep their person, and is found by no number any more.

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
 from decimal import Decimal
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -431,7 +432,7 @@ def _old_enough(on: date, birth_on: date) -> Reason | Problem:
     name = "medication_minimum_age"
     minimum = policy_on(on, name)
     if age_on(birth_on, on) >= minimum:
-        return Reason(True, Sentence("就醫日 {day} 已滿 {minimum} 歲。", day=on, minimum=minimum), name)
+        return Reason(True, _is_of_age(on, minimum), name)
     message = Sentence("就醫日 {day} 未滿 {minimum} 歲，不能用藥；可以登錄衛教。", day=on, minimum=minimum)
     return Problem("under-age", message, "birth_on", name)
 
@@ -441,9 +442,19 @@ def _not_pregnant(on: date, pregnant: bool) -> Reason | Problem:
     if not policy_on(on, name):
         return Reason(True, Words("懷孕與否不影響用藥。"), name)
     if not pregnant:
-        return Reason(True, Sentence("就醫日 {day} 未懷孕。", day=on), name)
+        return Reason(True, _is_not_pregnant(on), name)
     message = Sentence("就醫日 {day} 懷孕中，不能用藥；可以登錄衛教。", day=on)
     return Problem("pregnant", message, "pregnant", name)
+
+
+@lru_cache
+def _is_of_age(on: date, minimum: int) -> Sentence:
+    return Sentence("就醫日 {day} 已滿 {minimum} 歲。", day=on, minimum=minimum)
+
+
+@lru_cache
+def _is_not_pregnant(on: date) -> Sentence:
+    return Sentence("就醫日 {day} 未懷孕。", day=on)
 
 
 def _insured(on: date, insured: bool | None) -> Reason | Problem:
@@ -491,6 +502,20 @@ def _dependent(baseline: BaselineFacts | None, course_first_day: date) -> Reason
         return Problem("baseline-values-missing", message, "baseline", name)
     least_score = policy_on(course_first_day, name)
     least_cigarettes = policy_on(course_first_day, "minimum_cigarettes_per_day")
+    facts, condition, met = _dependence(taken, score, cigarettes, least_score, least_cigarettes)
+    if score is not None and score >= least_score:
+        return Reason(True, met, name)
+    if cigarettes is not None and cigarettes >= least_cigarettes:
+        return Reason(True, met, "minimum_cigarettes_per_day")
+    message = Sentence("{facts}。用藥{condition}；可以登錄衛教。", facts=facts, condition=condition)
+    return Problem("dependence-below-minimum", message, "baseline", name)
+
+
+@lru_cache
+def _dependence(
+    taken: date, score: int | None, cigarettes: int | None, least_score: int, least_cigarettes: int
+) -> tuple[Sentence, Sentence, Sentence]:
+    """What an intake says, what is demanded, and both: the same for many visits of a file."""
     facts = Sentence(
         "收案評估 {taken}：{found}",
         taken=taken,
@@ -505,9 +530,4 @@ def _dependent(baseline: BaselineFacts | None, course_first_day: date) -> Reason
         "須尼古丁成癮度 {score} 分以上，或每日 {cigarettes} 支以上", score=least_score, cigarettes=least_cigarettes
     )
     met = Sentence("{facts}（{condition}）。", facts=facts, condition=condition)
-    if score is not None and score >= least_score:
-        return Reason(True, met, name)
-    if cigarettes is not None and cigarettes >= least_cigarettes:
-        return Reason(True, met, "minimum_cigarettes_per_day")
-    message = Sentence("{facts}。用藥{condition}；可以登錄衛教。", facts=facts, condition=condition)
-    return Problem("dependence-below-minimum", message, "baseline", name)
+    return facts, condition, met

@@ -1,5 +1,6 @@
 """The only writers of persons, cases and baselines. Each is one transaction with its audit entry, and takes `by=`."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
@@ -36,6 +37,21 @@ class Registration:
     chart_no: str = ""
     phone: str = ""
 
+    @property
+    def identity(self) -> rules.Identity:
+        """Who it is."""
+        return rules.Identity(self.identity_kind, self.identity_number, self.identity_country, self.birth_on, self.sex)
+
+    @property
+    def hashes(self) -> list[bytes]:
+        """The keyed hashes of the number."""
+        return identity_hashes(self.identity_kind, self.identity_number, self.identity_country)
+
+    @property
+    def called(self) -> tuple[str, str, str]:
+        """Name, chart number and telephone as they are kept."""
+        return self.name.strip(), self.chart_no.strip(), self.phone.strip()
+
 
 def _identity_text(number: str, kind: str, country: str) -> str:
     """What is hashed of an identity: the number in its one form."""
@@ -69,24 +85,99 @@ def find_by_identity(*, number: str, by: Actor) -> list[Case]:
     return list(cases.filter(person_id__in=found).order_by("pk"))
 
 
-def check_registration(entry: Registration, *, today: date, made_up_allowed: bool, by: Actor) -> list[Problem]:
-    """Every reason why this person cannot be registered as typed."""
-    identity = rules.Identity(
-        entry.identity_kind, entry.identity_number, entry.identity_country, entry.birth_on, entry.sex
-    )
+@dataclass
+class Registered:
+    """What became of one registration: the case, or the problems.
+
+    `repeated`: it was there before by the same uid. `is_known`: refused, because the institution has the very same case.
+    """
+
+    case: Case | None = None
+    problems: list[Problem] = field(default_factory=list)
+    repeated: bool = False
+    is_known: bool = False
+
+
+class KnownCases:
+    """What registrations are compared with, at the actor's institution; and those accepted meanwhile."""
+
+    def __init__(self, entries: Sequence[Registration], by: Actor) -> None:
+        here = Case.objects.filter(institution_id=by.at_institution())
+        self.by_uid = {
+            case.uid: case for case in here.filter(uid__in=[entry.uid for entry in entries]).select_related("person")
+        }
+        chart_nos = {entry.chart_no.strip() for entry in entries} - {""}
+        self._chart_nos = dict(here.filter(chart_no__in=chart_nos).values_list("chart_no", "uid"))
+        self._hashes = {entry.uid: entry.hashes for entry in entries}
+        self._persons = persons_by_hash([one for hashes in self._hashes.values() for one in hashes])
+        found = {person_id for known in self._persons.values() for person_id, _birth_on in known}
+        self._cases = {case.person_id: case for case in here.filter(person_id__in=found)}
+        self._accepted: dict[bytes, Registration] = {}
+        self._accepted_uids: set[UUID] = set()
+
+    def chart_no_is_taken(self, entry: Registration) -> bool:
+        """True where another case has the chart number."""
+        taken = self._chart_nos.get(entry.chart_no.strip())
+        return taken is not None and taken != entry.uid
+
+    def same_number(self, entry: Registration) -> list[tuple[Case | Registration, set[date]]]:
+        """Others with this identity number here, each with the birth dates known with it."""
+        births: dict[int, set[date]] = {}
+        for one in self._hashes[entry.uid]:
+            for person_id, birth_on in self._persons.get(one, ()):
+                births.setdefault(person_id, set()).add(birth_on)
+        found: list[tuple[Case | Registration, set[date]]] = [
+            (self._cases[person_id], days) for person_id, days in births.items() if person_id in self._cases
+        ]
+        before = self._accepted.get(self._hashes[entry.uid][0])
+        if before is not None:
+            found.append((before, {before.birth_on}))
+        return [(one, days) for one, days in found if one.uid != entry.uid]
+
+    def accept(self, entry: Registration) -> None:
+        """Let the registrations that follow know of this one."""
+        if entry.chart_no.strip():
+            self._chart_nos[entry.chart_no.strip()] = entry.uid
+        self._accepted[self._hashes[entry.uid][0]] = entry
+        self._accepted_uids.add(entry.uid)
+
+    def accepted(self, entry: Registration) -> bool:
+        """True where the very same registration was accepted before."""
+        return entry.uid in self._accepted_uids
+
+    def follow(self, before: "KnownCases") -> None:
+        """Know of what was accepted before, in an earlier part of the same file."""
+        self._chart_nos = before._chart_nos | self._chart_nos
+        self._accepted, self._accepted_uids = before._accepted, before._accepted_uids
+
+
+def check_registrations(
+    entries: Sequence[Registration], *, today: date, made_up_allowed: bool, known: KnownCases, by: Actor
+) -> list[Registered]:
+    """What would become of registrations, each knowing of those before it; nobody is registered. Raises PermissionDenied."""
+    by.require(Permission.CASE_REGISTER)
+    return [_judged(entry, known, today, made_up_allowed) for entry in entries]
+
+
+def _judged(entry: Registration, known: KnownCases, today: date, made_up_allowed: bool) -> Registered:
+    recorded = known.by_uid.get(entry.uid)
+    if known.accepted(entry) or (recorded is not None and _registers(recorded, entry)):
+        return Registered(case=recorded, repeated=True)
+    if recorded is not None:
+        what = Sentence("個案「{name}」", name=recorded.called)
+        return Registered(problems=[recorded_otherwise("case-recorded-otherwise", what)])
     problems = [
-        *rules.check_person(identity, today=today, made_up_allowed=made_up_allowed),
+        *rules.check_person(entry.identity, today=today, made_up_allowed=made_up_allowed),
         *rules.check_case(name=entry.name, chart_no=entry.chart_no, phone=entry.phone, widths=_WIDTHS),
     ]
     if problems:
-        return problems
-    problems += _chart_no_taken(entry.chart_no, entry.uid, by)
-    hashes = identity_hashes(entry.identity_kind, entry.identity_number, entry.identity_country)
-    known_as = _persons_found(hashes)
-    for known in Case.objects.filter(institution_id=by.at_institution(), person_id__in=known_as):
-        if known.uid == entry.uid:
-            continue
-        if entry.birth_on in known_as[known.person_id]:
+        return Registered(problems=problems)
+    if known.chart_no_is_taken(entry):
+        problems.append(_chart_no_taken())
+    is_known = False
+    for one, birth_dates in known.same_number(entry):
+        if entry.birth_on in birth_dates:
+            is_known = (one.name, one.chart_no, one.phone) == entry.called
             problems.append(
                 Problem("case-exists", "貴機構已有這位戒菸者，請用「找戒菸者」開啟原有的個案。", "identity_number")
             )
@@ -96,18 +187,22 @@ def check_registration(entry: Registration, *, today: date, made_up_allowed: boo
                     "birth-differs", "貴機構已有這個證號的個案，但出生日期不同。請核對證件上的出生日期。", "birth_on"
                 )
             )
-    return problems
+    if not problems:
+        known.accept(entry)
+    return Registered(problems=problems, is_known=is_known)
 
 
 _WIDTHS = {name: getattr(Case._meta.get_field(name), "max_length", 0) for name in ("name", "chart_no", "phone")}
 
 
-def _chart_no_taken(chart_no: str, uid: UUID, by: Actor) -> list[Problem]:
-    """A problem where another case of the institution has the chart number."""
+def _chart_no_taken() -> Problem:
+    return Problem("chart-no-taken", "貴機構已有個案使用這個病歷號，請確認。", "chart_no")
+
+
+def _has_chart_no(chart_no: str, uid: UUID, by: Actor) -> bool:
+    """True where another case of the institution has the chart number."""
     taken = Case.objects.filter(institution_id=by.at_institution(), chart_no=chart_no.strip()).exclude(uid=uid)
-    if chart_no.strip() and taken.exists():
-        return [Problem("chart-no-taken", "貴機構已有個案使用這個病歷號，請確認。", "chart_no")]
-    return []
+    return bool(chart_no.strip()) and taken.exists()
 
 
 def _persons_found(hashes: Sequence[bytes]) -> dict[int, set[date]]:
@@ -120,56 +215,74 @@ def _persons_found(hashes: Sequence[bytes]) -> dict[int, set[date]]:
     return found
 
 
-def register_case(entry: Registration, *, today: date, made_up_allowed: bool, by: Actor) -> Case:
-    """Open a case for a person at the actor's institution; the person is made where the nation did not know him.
+def persons_by_hash(hashes: Sequence[bytes]) -> dict[bytes, list[tuple[int, date]]]:
+    """As _persons_found, of many numbers at once: hash → the persons found by it, and the birth date known with it."""
+    found: dict[bytes, list[tuple[int, date]]] = {}
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT identity_hash, person_id, birth_on FROM cases_persons_by_hash(%s)", [list(hashes)])
+        for identity_hash, person_id, birth_on in cursor.fetchall():
+            found.setdefault(bytes(identity_hash), []).append((person_id, birth_on))
+    return found
 
-    Looks the same either way. A registration whose uid is there already is answered with that case.
-    Raises PermissionDenied, Refused.
+
+def register_case(entry: Registration, *, today: date, made_up_allowed: bool, by: Actor) -> Case:
+    """Open a case for a person at the actor's institution; the call of register_cases with one. Raises PermissionDenied,
+    Refused."""
+    (registered,) = register_cases([entry], today=today, made_up_allowed=made_up_allowed, by=by)
+    if registered.case is None:
+        raise Refused(registered.problems)
+    return registered.case
+
+
+def register_cases(
+    entries: Sequence[Registration], *, today: date, made_up_allowed: bool, known: KnownCases | None = None, by: Actor
+) -> list[Registered]:
+    """Open cases for persons at the actor's institution, the good ones of the list; an outcome for each, in order.
+
+    A person is made where the nation did not know him; it looks the same either way. A registration whose uid is there
+    already is answered with that case. `known`: of these entries, where an earlier part of the same list went before.
+    Raises PermissionDenied.
     """
     by.require(Permission.CASE_REGISTER)
-    known = Case.objects.filter(uid=entry.uid, institution_id=by.at_institution()).select_related("person").first()
-    if known is not None:
-        if _registers(known, entry):
-            return known
-        raise Refused([recorded_otherwise("case-recorded-otherwise", Sentence("個案「{name}」", name=known.called))])
-    problems = check_registration(entry, today=today, made_up_allowed=made_up_allowed, by=by)
-    if problems:
-        raise Refused(problems)
-    number, country = normalise(entry.identity_number), normalise(entry.identity_country)
-    token, key_id = keys().encrypt(number, about=b"identity")
     with transaction.atomic():
-        with connection.cursor() as cursor:
-            cursor.execute(
-                "SELECT id, uid FROM cases_find_person(%s, %s, %s, %s, %s, %s, %s)",
-                [
-                    identity_hashes(entry.identity_kind, number, country),
-                    entry.birth_on,
-                    entry.sex,
-                    entry.identity_kind,
-                    country,
-                    token,
-                    key_id,
-                ],
-            )
-            person_id, person_uid = cursor.fetchone()
-        case = Case.objects.create(
-            uid=entry.uid,
-            person_id=person_id,
-            institution_id=by.at_institution(),
-            name=entry.name.strip(),
-            chart_no=entry.chart_no.strip(),
-            phone=entry.phone.strip(),
-            opened_on=today,
+        facts = known or KnownCases(entries, by)
+        outcomes = [_judged(entry, facts, today, made_up_allowed) for entry in entries]
+        new = [(entry, one) for entry, one in zip(entries, outcomes, strict=True) if not (one.problems or one.repeated)]
+        if new:
+            _open_cases(new, today, by)
+    return outcomes
+
+
+_FEW = 200  # persons whose birth dates are locked one by one
+
+
+def _open_cases(new: Sequence[tuple[Registration, Registered]], today: date, by: Actor) -> None:
+    """Make the persons that are not known, and the cases; journaled together."""
+    asked = []
+    for number, (entry, _outcome) in enumerate(new):
+        said = entry.identity.compared
+        token, key_id = keys().encrypt(said.number, about=b"identity")
+        hashes = [one.hex() for one in entry.hashes]
+        asked.append(
+            [number, hashes, said.birth_on.isoformat(), said.sex, said.kind, said.country, token.hex(), key_id]
         )
-        filled = [name for name in ("name", "chart_no", "phone") if getattr(case, name)]
-        journal.record(
-            Permission.CASE_REGISTER,
-            record_type="case",
-            uids=[case.uid, person_uid],
-            version=1,
-            fields=["identity_number", "birth_on", "sex", *filled],
-        )
-    return case
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT n, id, uid FROM cases_find_persons(%s::jsonb, %s)", [json.dumps(asked), len(new) > _FEW])
+        persons = {number: (person_id, person_uid) for number, person_id, person_uid in cursor.fetchall()}
+    cases, uids, filled = [], [], set()
+    for number, (entry, outcome) in enumerate(new):
+        person_id, person_uid = persons[number]
+        name, chart_no, phone = entry.called
+        outcome.case = Case(
+            uid=entry.uid, person_id=person_id, institution_id=by.at_institution(), name=name, chart_no=chart_no,
+            phone=phone, opened_on=today,
+        )  # fmt: skip
+        cases.append(outcome.case)
+        uids += [entry.uid, person_uid]
+        filled |= {name for name in _WIDTHS if getattr(outcome.case, name)}
+    Case.objects.bulk_create(cases)
+    fields = ["identity_number", "birth_on", "sex", *(name for name in _WIDTHS if name in filled)]
+    journal.record(Permission.CASE_REGISTER, record_type="case", uids=uids, version=1, fields=fields)
 
 
 def recorded_otherwise(code: str, what: Sentence) -> Problem:
@@ -187,9 +300,9 @@ def _registers(case: Case, entry: Registration) -> bool:
     if person.identity_hash is None:
         return False  # emptied: nobody knows any more
     return (
-        bytes(person.identity_hash) in identity_hashes(entry.identity_kind, entry.identity_number, entry.identity_country)
-        and (person.birth_on, case.name, case.chart_no, case.phone)
-        == (entry.birth_on, entry.name.strip(), entry.chart_no.strip(), entry.phone.strip())
+        bytes(person.identity_hash) in entry.hashes
+        and person.birth_on == entry.birth_on
+        and (case.name, case.chart_no, case.phone) == entry.called
     )  # fmt: skip
 
 
@@ -231,7 +344,9 @@ def change_case(*, case: Case, version: int, name: str, chart_no: str, phone: st
         problems = rules.check_case(**said, widths=_WIDTHS) + rules.check_note(reason)
         if not changed:
             problems.append(Problem("nothing-changed", "內容和已登錄的相同，沒有可修改的。"))
-        if problems := problems or _chart_no_taken(chart_no, found.uid, by):
+        if not problems and _has_chart_no(chart_no, found.uid, by):
+            problems = [_chart_no_taken()]
+        if problems:
             raise Refused(problems)
         for field_name, text in said.items():
             setattr(found, field_name, text)

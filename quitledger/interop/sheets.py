@@ -1,4 +1,4 @@
-"""A table as CSV or ODS, built in memory. What may be read as a formula is written as text."""
+"""A table as CSV, ODS or XLSX, built in memory. What may be read as a formula is written as text."""
 
 import csv
 import io
@@ -127,3 +127,56 @@ _HEAD = (
     '<style:style style:name="moment" style:family="table-cell" style:data-style-name="M"/>'
     "</office:automatic-styles><office:body><office:spreadsheet>"
 )
+
+
+# --- XLSX ------------------------------------------------------------------------------------------------------------
+
+
+def xlsx_file(sheet: str, notes: Sequence[str], titles: Sequence[str], rows: Iterable[Sequence[Cell]]) -> bytes:
+    """An XLSX spreadsheet (ECMA-376) with one sheet. Text stays text, numbers numbers; dates are texts in ROC form."""
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, part in _XLSX_PARTS.items():
+            archive.writestr(name, part.replace("{sheet}", quoteattr(_clean(sheet)[:_LONGEST_SHEET])))
+        with archive.open("xl/worksheets/sheet1.xml", "w") as body:
+            body.write(f'{_XML}<worksheet xmlns="{_MAIN}"><sheetData>'.encode())
+            for row in ([note] for note in notes):
+                body.write(_xlsx_row(row))
+            body.write(_xlsx_row(titles))
+            for cells in rows:
+                body.write(_xlsx_row(cells))
+            body.write(b"</sheetData></worksheet>")
+    return packed.getvalue()
+
+
+def _xlsx_row(row: Sequence[Cell]) -> bytes:
+    return f"<row>{''.join(map(_xlsx_cell, row))}</row>".encode()
+
+
+def _xlsx_cell(cell: Cell) -> str:
+    if cell is None or cell == "":
+        return "<c/>"
+    if isinstance(cell, int | float) and not isinstance(cell, bool):
+        return f"<c><v>{cell}</v></c>"
+    text = cell if isinstance(cell, str) else str(_plain(cell))
+    return f'<c t="inlineStr"><is><t xml:space="preserve">{escape(_clean(text))}</t></is></c>'
+
+
+_LONGEST_SHEET = 31  # characters of a sheet's name
+_XML = '<?xml version="1.0" encoding="UTF-8" standalone="yes"?>'
+_MAIN = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
+_PACKAGE = "http://schemas.openxmlformats.org/package/2006"
+_OFFICE = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
+_KIND = "application/vnd.openxmlformats-officedocument.spreadsheetml"
+_XLSX_PARTS = {
+    "[Content_Types].xml": f'{_XML}<Types xmlns="{_PACKAGE}/content-types"><Default Extension="rels" ContentType='
+    '"application/vnd.openxmlformats-package.relationships+xml"/><Default Extension="xml" ContentType="application/xml"/>'
+    f'<Override PartName="/xl/workbook.xml" ContentType="{_KIND}.sheet.main+xml"/>'
+    f'<Override PartName="/xl/worksheets/sheet1.xml" ContentType="{_KIND}.worksheet+xml"/></Types>',
+    "_rels/.rels": f'{_XML}<Relationships xmlns="{_PACKAGE}/relationships"><Relationship Id="r1" Type='
+    f'"{_OFFICE}/officeDocument" Target="xl/workbook.xml"/></Relationships>',
+    "xl/workbook.xml": f'{_XML}<workbook xmlns="{_MAIN}" xmlns:r="{_OFFICE}"><sheets><sheet name={{sheet}} sheetId="1"'
+    ' r:id="r1"/></sheets></workbook>',
+    "xl/_rels/workbook.xml.rels": f'{_XML}<Relationships xmlns="{_PACKAGE}/relationships"><Relationship Id="r1" Type='
+    f'"{_OFFICE}/worksheet" Target="worksheets/sheet1.xml"/></Relationships>',
+}

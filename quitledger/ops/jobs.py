@@ -1,16 +1,24 @@
-"""Periodic jobs, run by the worker (in `quitledger run`, or `quitledger worker`), kept in PostgreSQL by procrastinate.
+"""Jobs, run by the worker (in `quitledger run`, or `quitledger worker`), kept in PostgreSQL by procrastinate.
 
-They run as the application role; what only the owner may do daily is done by `quitledger run` itself (server.py).
+They run as the application role, those that somebody asked for in his scope; what only the owner may do daily is done by `quitledger run` itself (server.py).
 A job whose worker was killed is begun again by another worker, so that every job must bear being done twice.
 """
 
 import logging
 from datetime import UTC, datetime
+from uuid import UUID, uuid4
 
-from django.db import InterfaceError, OperationalError, connection
+from django.db import InterfaceError, OperationalError, connection, transaction
 from procrastinate import App, Blueprint, JobContext, RetryStrategy
 from procrastinate.exceptions import UniqueViolation
 from procrastinate.jobs import Status
+
+from quitledger.accounts.actors import SYSTEM, Actor
+from quitledger.accounts.models import User
+from quitledger.accounts.scope import scoped
+from quitledger.audit import journal
+from quitledger.batches import services as batches
+from quitledger.portal.transactions import enter
 
 HEARTBEAT_EVERY = 5.0  # seconds between two signs of life of a worker
 DEAD_AFTER = 15.0  # seconds without one
@@ -42,6 +50,37 @@ def clear_expired(timestamp: int) -> int:
     if removed:
         log.info("cleared %s expired rows", removed)
     return removed
+
+
+@jobs.task(name="check_batch", retry=once_more)
+def check_batch(batch: str, account: int, institution: int) -> None:
+    """Read and check a file that somebody sent, on his behalf."""
+    batches.check_batch(uid=UUID(batch), by=_acting(account, institution))
+
+
+@jobs.task(name="record_batch", retry=once_more)
+def record_batch(batch: str, account: int, institution: int) -> None:
+    """Record what somebody decided to record, on his behalf."""
+    token = journal.request_uid.set(uuid4())
+    try:
+        batches.record_batch(uid=UUID(batch), by=_acting(account, institution))
+    finally:
+        journal.request_uid.reset(token)
+
+
+def _acting(account: int, institution: int) -> Actor:
+    """The account as it stands there now: whoever left meanwhile records nothing more (the services refuse him)."""
+    with transaction.atomic():
+        user = User.objects.filter(pk=account, is_active=True).first()
+        return enter(account if user else None, user.display_name if user else "", institution).actor
+
+
+@jobs.periodic(cron="*/10 * * * *")
+@jobs.task(name="clear_batches", queueing_lock="clear_batches", retry=once_more)
+def clear_batches(timestamp: int) -> int:
+    """Throw away what files and comparisons hold beyond their time. Returns how many."""
+    with scoped(SYSTEM):
+        return batches.remove_expired(by=SYSTEM)
 
 
 @jobs.periodic(cron="* * * * * */15")  # the last is the seconds

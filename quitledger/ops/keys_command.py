@@ -149,6 +149,8 @@ def _renew() -> int:
     from quitledger.accounts.scope import scoped
     from quitledger.accounts.services import renew_numbers, renew_second_factors
     from quitledger.audit.rewriting import next_run, rewriting
+    from quitledger.batches.comparison_services import renew_comparisons
+    from quitledger.batches.services import renew_batches
     from quitledger.cases.services import PERSON_NUMBERS
     from quitledger.corrections.evidence_services import renew_evidence
     from quitledger.corrections.services import renew_identities
@@ -172,7 +174,7 @@ def _renew() -> int:
                 after, renewed = renew(after=after, limit=limit, by=SYSTEM)
             rows += renewed
     with scoped(SYSTEM):
-        return rows + renew_second_factors(by=SYSTEM)
+        return rows + renew_second_factors(by=SYSTEM) + renew_batches(by=SYSTEM) + renew_comparisons(by=SYSTEM)
 
 
 def _exported() -> set[str]:

@@ -74,6 +74,8 @@ def needed_key_ids() -> set[str]:
             " UNION SELECT identity_key_id FROM institutions_staffmember UNION"
             " SELECT identity_key_id FROM institutions_staffmember_history UNION"
             " SELECT key_id FROM corrections_evidencefile UNION SELECT key_id FROM corrections_askedidentity UNION"
+            " SELECT key_id FROM batches_batch UNION SELECT key_id FROM batches_batchfile UNION"
+            " SELECT key_id FROM batches_row UNION SELECT key_id FROM batches_comparison UNION"
             " SELECT split_part(coalesce(data->>'secret', data->>'seed'), ':', 1) FROM mfa_authenticator"
             " WHERE type IN ('totp', 'recovery_codes')"
         )

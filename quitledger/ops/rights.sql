@@ -21,10 +21,10 @@ BEGIN
   END LOOP;
 END $$;
 GRANT EXECUTE ON FUNCTION programme_now, programme_today, current_scope, scope_was_set, current_account, is_owner,
-  institutions_enter, institutions_is_elsewhere, cases_find_person, cases_persons_found, cases_person_facts,
+  institutions_enter, institutions_is_elsewhere, cases_find_persons, cases_persons_found, cases_persons_by_hash, cases_person_facts,
   cases_change_person, visits_closes_at, visits_open_months, visits_course_facts, visits_write_courses,
   visits_recording_facts, visits_count_drafts, visits_hand_over_drafts, visits_merge_persons, visits_recorded_since_merge, visits_undo_merge,
-  corrections_count_accounts TO {app};
+  corrections_count_accounts, batches_remove_expired TO {app};
 
 -- Public facts, the same for every scope.
 GRANT SELECT ON audit_database, institutions_institution, institutions_institutiondetails, institutions_contract,
@@ -69,6 +69,12 @@ GRANT SELECT, INSERT (uid, month, reach, county, institution_id, closes_at, reas
   ON visits_windowextension TO {app};
 
 GRANT SELECT, INSERT, UPDATE, DELETE ON visits_draft TO {app};
+
+-- Files and lists that are held for a time: no records.
+GRANT SELECT, INSERT, UPDATE ON batches_batch TO {app};
+GRANT SELECT, INSERT, DELETE ON batches_batchfile TO {app};
+GRANT SELECT, INSERT, UPDATE, DELETE ON batches_row, batches_columnchoice TO {app};
+GRANT SELECT, INSERT, DELETE ON batches_comparison TO {app};
 
 -- Corrections: applied for by the institution, decided by the desk; the triggers say what each may write. A
 -- step and a permit are written once.
@@ -178,6 +184,16 @@ CREATE POLICY seen ON accounts_notice FOR UPDATE USING (user_id = (SELECT curren
 
 -- Drafts: whoever types, at the institution.
 CREATE POLICY scope ON visits_draft USING (institution_id = (SELECT current_scope()) AND account_id = (SELECT current_account()));
+
+-- Files and lists that are held: the institution's alone.
+DO $$
+DECLARE t text;
+BEGIN
+  FOREACH t IN ARRAY ARRAY['batches_batch', 'batches_batchfile', 'batches_row', 'batches_columnchoice',
+      'batches_comparison'] LOOP
+    EXECUTE format('CREATE POLICY scope ON %I USING (institution_id = (SELECT current_scope()))', t);
+  END LOOP;
+END $$;
 
 -- Extensions are everybody's to see and the agency's to give.
 CREATE POLICY see ON visits_windowextension FOR SELECT USING (true);

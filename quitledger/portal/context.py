@@ -47,6 +47,21 @@ _MENU: list[tuple[str, Any, Permission | None, set[str]]] = [
         {"case_register", "case_show", "case_change", "person_correct", "baseline_record", "visit_record"},
     ),
     (
+        "batch_list",
+        gettext_lazy("批次登錄"),
+        Permission.VISIT_RECORD,
+        {
+            "batch_upload",
+            "batch_show",
+            "batch_columns",
+            "batch_row",
+            "batch_record",
+            "batch_give_up",
+            "comparison_new",
+            "comparison_show",
+        },
+    ),
+    (
         "visit_query",
         gettext_lazy("就醫資料查詢"),
         Permission.VISIT_READ,

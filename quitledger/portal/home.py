@@ -17,6 +17,7 @@ from quitledger.visits.models import Month, Visit, WindowExtension
 from quitledger.visits.rules import month_of
 from quitledger.visits.services import drafts_of
 
+from .batches import batches_waiting
 from .permissions import signed_in
 from .transactions import Desk
 
@@ -41,7 +42,10 @@ def home(request: HttpRequest) -> HttpResponse:
     if drafts:  # they name people
         journal.record(Permission.CASE_READ, record_type="case", uids=[draft.case.uid for draft in drafts])
     waiting = to_confirm(desk.actor, desk.moment).count() if desk.actor.may(Permission.ACCOUNT_CONFIRM) else 0
-    context = {"months": months, "drafts": drafts, "to_confirm": waiting, "waiting": waiting_for(desk.actor)}
+    context = {
+        "months": months, "drafts": drafts, "to_confirm": waiting, "waiting": waiting_for(desk.actor),
+        "batches": batches_waiting(desk),
+    }  # fmt: skip
     return render(request, "home.html", context)
 
 

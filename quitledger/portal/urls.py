@@ -2,12 +2,15 @@
 
 from django.urls import path, register_converter
 
+from quitledger.batches.columns import Kind
 from quitledger.corrections.rules import ItemKind, Step
 
 from . import (
     applying,
     audit,
+    batches,
     cases,
+    comparisons,
     corrections,
     courses,
     evidence,
@@ -80,7 +83,33 @@ class FileFormat:
         return value
 
 
+class SheetFormat:
+    """The formats in which a file of rows is sent and taken back."""
+
+    regex = "csv|xlsx|ods"
+
+    def to_python(self, value: str) -> str:
+        return value
+
+    def to_url(self, value: str) -> str:
+        return value
+
+
+class RowKind:
+    """What the rows of a file are."""
+
+    regex = "|".join(Kind)
+
+    def to_python(self, value: str) -> str:
+        return value
+
+    def to_url(self, value: str) -> str:
+        return value
+
+
 register_converter(FileFormat, "format")
+register_converter(SheetFormat, "sheet")
+register_converter(RowKind, "rows")
 register_converter(RegisterName, "register")
 register_converter(CorrectionKind, "kind")
 register_converter(CorrectionStep, "step")
@@ -112,6 +141,18 @@ urlpatterns = [
     path("visits/<uuid:uid>/correct/<kind:kind>", applying.correction_visit, name="correction_visit"),
     path("cases/<uuid:uid>/late-entry", applying.correction_late_entry, name="correction_late_entry"),
     path("cases/<uuid:uid>/person/apply", applying.correction_person, name="correction_person"),
+    path("batches", batches.batch_list, name="batch_list"),
+    path("batches/new", batches.batch_upload, name="batch_upload"),
+    path("batches/empty-<rows:kind>.<sheet:file_format>", batches.batch_sample, name="batch_sample"),
+    path("batches/<uuid:uid>", batches.batch_show, name="batch_show"),
+    path("batches/<uuid:uid>.<sheet:file_format>", batches.batch_download, name="batch_download"),
+    path("batches/<uuid:uid>/columns", batches.batch_columns, name="batch_columns"),
+    path("batches/<uuid:uid>/rows/<int:line>", batches.batch_row, name="batch_row"),
+    path("batches/<uuid:uid>/record", batches.batch_record, name="batch_record"),
+    path("batches/<uuid:uid>/give-up", batches.batch_give_up, name="batch_give_up"),
+    path("comparisons/new", comparisons.comparison_new, name="comparison_new"),
+    path("comparisons/<uuid:uid>", comparisons.comparison_show, name="comparison_show"),
+    path("comparisons/<uuid:uid>/remove", comparisons.comparison_remove, name="comparison_remove"),
     path("corrections", corrections.correction_list, name="correction_list"),
     path("corrections/numbers", corrections.correction_numbers, name="correction_numbers"),
     path("corrections.<format:file_format>", corrections.correction_download, name="correction_download"),

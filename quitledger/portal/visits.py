@@ -17,7 +17,7 @@ from quitledger.cases.models import Case
 from quitledger.cases.rules import age_on
 from quitledger.corrections.queries import numbers_of
 from quitledger.institutions.queries import own_contract
-from quitledger.policy import PolicyGap, policy_on
+from quitledger.policy import DateError, PolicyGap, parse_date, policy_on
 from quitledger.visits.findings import quotas_reached
 from quitledger.visits.history import Version, versions_of
 from quitledger.visits.models import Draft
@@ -114,7 +114,7 @@ def _done(case: Case, outcome: Outcome) -> str:
 def _forms(request: Request, case: Case) -> tuple[VisitForm, Any]:
     """Empty forms for today, or with the services of the last visit and whatever else was typed already."""
     repeat = "repeat" in request.POST
-    initial: dict[str, Any] = {"uid": uuid4(), "visit_on": request.desk.today, "counselling_mode": "in_person"}
+    initial: dict[str, Any] = {"uid": uuid4(), "visit_on": _day_asked(request), "counselling_mode": "in_person"}
     rows: list[dict[str, Any]] = [{}]
     previous = last_visit(case)
     own = own_contract(request.desk.actor, request.desk.today)
@@ -135,6 +135,13 @@ def _forms(request: Request, case: Case) -> tuple[VisitForm, Any]:
     if repeat:
         initial |= {name: text for name in KEPT if (text := request.POST.get(name, ""))}
     return VisitForm(initial=initial, sex=case.person.sex), Lines(initial=rows, prefix="lines")
+
+
+def _day_asked(request: Request) -> date:
+    """Today, or the day that whoever came from a list wants to record."""
+    with suppress(DateError):
+        return parse_date(request.GET.get("on", ""))
+    return request.desk.today
 
 
 def _shown_again(typed: QueryDict, case: Case) -> tuple[VisitForm, Any]:

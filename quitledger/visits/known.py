@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import date, datetime, time
 from typing import Any
 from uuid import UUID
@@ -15,8 +16,11 @@ from quitledger.policy.sentences import Sentence, Words
 
 from . import rules
 from .course_records import CourseBook
+from .courses import KINDS
 from .models import MedicationLine, Service, Visit
 from .rules import Entry, Facts
+
+VALUES = ("visit_time", "pregnant", "cigarettes_per_day", "co_ppm", "note")  # of a visit, besides day and services
 
 _FACTS = """
 SELECT visits_recording_facts(%(cases)s, %(staff)s, %(medicines)s, %(month_institutions)s, %(months)s,
@@ -36,7 +40,8 @@ class Known:
         cases = list(cases)
         lines = [line for entry in entries if entry.medication for line in entry.medication.lines]
         asked_months = {rules.month_of(day) for day in (*(entry.visit_on for entry in entries), *days)}
-        months = sorted((case.institution_id, month) for case in cases for month in asked_months)
+        institutions = {case.institution_id for case in cases}
+        months = sorted((institution_id, month) for institution_id in institutions for month in asked_months)
         asked: dict[str, Any] = {
             "cases": _array(case.pk for case in cases),
             "staff": _array({uid for entry in entries for uid in entry.kinds.values() if uid}),
@@ -53,6 +58,8 @@ class Known:
         *lists, moment = facts
         baselines, contracts, staff, medicines, closing, visits, courses, *keys = (found or [] for found in lists)
         self.moment = datetime.fromisoformat(moment)
+        self._days = {entry.visit_on for entry in entries}
+        self._said: dict[int, Entry] = {}  # by the visit's key
         self.courses = CourseBook(courses)
         self.baselines: dict[int, list[rules.IntakeFacts]] = defaultdict(list)
         for case_id, taken_on, *intake in baselines:
@@ -140,18 +147,77 @@ class Known:
             permitted=permitted,
         )
 
-    def add(self, visit: Visit, services: Iterable[Service], weeks: int) -> None:
-        """Let the entries that follow know of this visit."""
+    def add(self, visit: Visit, services: Iterable[Service], entry: Entry) -> None:
+        """Let the entries that follow know of this one, which was accepted."""
+        said = self._said.get(visit.pk)
+        self._said[visit.pk] = entry if said is None else _joined(said, entry)
         for service in services:
             self.by_uid[service.entry_uid] = visit
             self._add(visit, service.kind)
-            self.courses.add(visit, service, weeks if service.kind == rules.MEDICATION else 0)
+            self.courses.add(visit, service, entry.weeks if service.kind == rules.MEDICATION else 0)
+
+    def holds(self, visit: Visit, entry: Entry) -> bool:
+        """True when a visit says all that the entry says (it may say more: another service of the day)."""
+        if visit.pk not in self._said and visit.visit_on in self._days:
+            self._read_said([one for one in self.by_key.values() if one.visit_on in self._days])
+        recorded = self._said.get(visit.pk) or entry_of(visit, services_of(visit))
+        said = {
+            name: value for name in VALUES if (value := getattr(entry, name)) not in (None, "") and value is not False
+        }
+        return (
+            visit.visit_on == entry.visit_on
+            and all(getattr(entry, kind) in (None, getattr(recorded, kind)) for kind in KINDS)
+            and all(getattr(recorded, name) == value for name, value in said.items())
+        )
+
+    def _read_said(self, visits: list[Visit]) -> None:
+        """What visits say, of all at once: a file that was recorded before is sent again."""
+        given = defaultdict(list)
+        services = Service.objects.filter(visit_id__in=[visit.pk for visit in visits])
+        for service in services.select_related("staff").prefetch_related("lines"):
+            given[service.visit_id].append(service)
+        self._said = {visit.pk: entry_of(visit, given[visit.pk]) for visit in visits} | self._said
 
     def _add(self, visit: Visit, kind: str) -> None:
         self.visits[visit.person_id, visit.institution_id, visit.visit_on] = visit
         self.services[visit.person_id, visit.institution_id].append(
             rules.RecordedService(visit.uid, visit.visit_on, kind)
         )
+
+
+def services_of(visit: Visit) -> Iterable[Service]:
+    """A recorded visit's services, with their staff and lines."""
+    return visit.services.select_related("staff").prefetch_related("lines")
+
+
+def entry_of(visit: Visit, services: Iterable[Service]) -> Entry:
+    """A recorded visit in the form in which it was typed (lines with their days, services with their staff)."""
+    medication = counselling = None
+    for service in services:
+        if service.kind == rules.MEDICATION:
+            lines = sorted(service.lines.all(), key=lambda line: line.pk)
+            medication = rules.Medication(
+                service.staff.uid, tuple(rules.Line(x.medicine_id, x.supply_weeks, x.supply_days) for x in lines)
+            )
+        else:
+            counselling = rules.Counselling(service.staff.uid, service.counselling_mode)
+    return Entry(
+        visit.uid,
+        visit.visit_on,
+        visit.visit_time,
+        medication,
+        counselling,
+        visit.pregnant,
+        visit.cigarettes_per_day,
+        visit.co_ppm,
+        visit.note,
+    )
+
+
+def _joined(said: Entry, entry: Entry) -> Entry:
+    """What a visit says once another entry of its day has joined it."""
+    more = {name: value for name in (*KINDS, *VALUES) if (value := getattr(entry, name))}
+    return replace(said, **more)
 
 
 def _array(values: Iterable[int | UUID | date]) -> str:

@@ -24,7 +24,7 @@ from quitledger.cases.rules import (
 )
 from quitledger.policy import TAIPEI, Month, PolicyGap, Problem, Sentence, Several, Words, Year, policy_on
 
-from .courses import COUNSELLING, LABELS, MEDICATION, CourseService, with_service
+from .courses import COUNSELLING, LABELS, MEDICATION, Course, CourseService, with_service
 
 COUNSELLING_MODES = {"in_person": Words("面對面"), "telephone": Words("電話")}
 NOTE_LENGTH = 500  # characters: the width of the column, no rule of the programme
@@ -262,10 +262,17 @@ class CourseFacts:
     services: Sequence[CourseService] = field(default_factory=tuple)
     place: int = 0
     site: int = 0
+    _courses: dict[CourseService, Course] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def service(self, kind: str, visit_on: date, visit_time: time | None, weeks: int) -> CourseService:
         """A service at this institution that is not recorded yet."""
         return CourseService(None, kind, visit_on, visit_time, weeks, self.place, self.site)
+
+    def course_of(self, service: CourseService) -> Course:
+        """The course that a service would belong to; asked by several rules, worked out once. Raises PolicyGap."""
+        if service not in self._courses:
+            self._courses[service] = with_service(service, self.services)[1]
+        return self._courses[service]
 
 
 def recorded_otherwise(entry: Entry) -> Problem:
@@ -583,8 +590,7 @@ def eligibility(service: CourseService, pregnant: bool, facts: Facts) -> Eligibi
     A pregnancy recorded with the other service of the day counts like one typed now.
     """
     visit_on = service.visit_on
-    _, course = with_service(service, facts.courses.services)
-    first_day = course.first_on
+    first_day = facts.courses.course_of(service).first_on
     baseline = baseline_of_course(facts.baselines, first_day)
     return medication_eligibility(
         on=visit_on,
@@ -608,7 +614,7 @@ def _courses(entry: Entry, facts: Facts) -> list[Problem]:
         service = facts.courses.service(
             kind, entry.visit_on, entry.visit_time, entry.weeks if kind == MEDICATION else 0
         )
-        _, course = with_service(service, facts.courses.services)
+        course = facts.courses.course_of(service)
         if not course.is_allowed:
             most = policy_on(course.first_on, "courses_per_year")
             problems.append(

@@ -1,7 +1,7 @@
 """The only writers of visits and of what surrounds them. Each is one transaction with its audit entry, and takes `by=`."""
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, time, timedelta
@@ -28,10 +28,10 @@ from quitledger.policy.sentences import Words
 
 from . import rules
 from .course_records import RECOMPUTE_BEGIN, RECOMPUTE_END, copy_courses
-from .known import Known
+from .known import VALUES, Known, entry_of, services_of
 from .models import Draft, Medicine, Month, Permit, Service, Visit, WindowExtension
 from .rules import COUNSELLING, MEDICATION, Entry
-from .written import VALUES, Written, insert, rewrite
+from .written import Written, insert, rewrite
 
 log = logging.getLogger(__name__)
 
@@ -40,12 +40,14 @@ log = logging.getLogger(__name__)
 class Outcome:
     """What became of one entry: the visit, or the problems.
 
-    `repeated`: it had been recorded before by the same uid. `closes_at`: until when the visit can be changed.
+    `repeated`: it had been recorded before by the same uid. `is_known`: refused, because the visit of that day says the
+    same already. `closes_at`: until when the visit can be changed.
     """
 
     visit: Visit | None = None
     problems: list[Problem] = field(default_factory=list)
     repeated: bool = False
+    is_known: bool = False
     closes_at: datetime | None = None
 
 
@@ -88,32 +90,7 @@ def record_visits(
         return []
     with transaction.atomic(savepoint=False):
         known = Known({case.pk: case for case, _ in entries}.values(), [entry for _, entry in entries])
-        moments = recorded_at or [known.moment] * len(entries)
-        outcomes = []
-        new: list[Written] = []
-        for (case, entry), moment in zip(entries, moments, strict=True):
-            outcome = Outcome(closes_at=known.closes_at.get((case.institution_id, rules.month_of(entry.visit_on))))
-            recorded = known.by_uid.get(entry.uid)
-            if recorded is not None and not recorded.in_force:
-                outcome.problems = [rules.recorded_and_voided(entry)]
-            elif recorded is not None and _holds(recorded, entry):
-                outcome.visit, outcome.repeated = recorded, True
-            elif recorded is not None:
-                outcome.problems = [rules.recorded_otherwise(entry)]
-            elif permit is not None:
-                outcome.problems = rules.check_late_entry(entry, known.facts(case, entry, moment))
-            else:
-                outcome.problems = rules.check_visit(entry, known.facts(case, entry, moment))
-            if not outcome.problems and not outcome.repeated:
-                written = Written(case, entry, known)
-                written.visit.permit = permit.uid if permit else None
-                written.visit.recorded_at = written.visit.changed_at = moment
-                if recorded_at is not None:
-                    written.visit.recorded_by_id = written.visit.changed_by_id = by.account_id
-                outcome.visit = written.visit
-                known.add(written.visit, written.services, entry.weeks)
-                new.append(written)
-            outcomes.append(outcome)
+        outcomes, new = _judged(entries, known, recorded_at, permit, by)
         insert(new)
         known.courses.write(new[-1].visit.uid if new else None)
     return outcomes
@@ -147,6 +124,55 @@ def take_over_visits(
         insert(written)
         known.courses.write(written[-1].visit.uid if written else None)
     return [there[entry.uid] for _, entry in entries]
+
+
+def check_visits(entries: Sequence[tuple[Case, Entry]], *, by: Actor) -> list[Outcome]:
+    """What record_visits would answer now; nothing is recorded, and the visits of the outcomes are not there.
+
+    Inside a transaction, which holds the persons' locks to its end. Raises PermissionDenied.
+    """
+    by.require(Permission.VISIT_RECORD)
+    if not entries:
+        return []
+    known = Known({case.pk: case for case, _ in entries}.values(), [entry for _, entry in entries])
+    return _judged(entries, known, None, None, by)[0]
+
+
+def _judged(
+    entries: Sequence[tuple[Case, Entry]], known: Known, recorded_at: Sequence[datetime] | None, permit: Permit | None,
+    by: Actor,
+) -> tuple[list[Outcome], list[Written]]:  # fmt: skip
+    """An outcome for each entry, each knowing of those before it; and the rows of the good ones, not written yet."""
+    moments = recorded_at or [known.moment] * len(entries)
+    outcomes = []
+    new: list[Written] = []
+    for (case, entry), moment in zip(entries, moments, strict=True):
+        outcome = Outcome(closes_at=known.closes_at.get((case.institution_id, rules.month_of(entry.visit_on))))
+        recorded = known.by_uid.get(entry.uid)
+        if recorded is not None and not recorded.in_force:
+            outcome.problems = [rules.recorded_and_voided(entry)]
+        elif recorded is not None and known.holds(recorded, entry):
+            outcome.visit, outcome.repeated = recorded, True
+        elif recorded is not None:
+            outcome.problems = [rules.recorded_otherwise(entry)]
+        elif permit is not None:
+            outcome.problems = rules.check_late_entry(entry, known.facts(case, entry, moment))
+        else:
+            outcome.problems = rules.check_visit(entry, known.facts(case, entry, moment))
+        if {problem.code for problem in outcome.problems} == {"visit-exists"}:
+            same = known.same_day(case, entry.visit_on)
+            outcome.is_known = same is not None and known.holds(same, entry)
+        if not outcome.problems and not outcome.repeated:
+            written = Written(case, entry, known)
+            written.visit.permit = permit.uid if permit else None
+            written.visit.recorded_at = written.visit.changed_at = moment
+            if recorded_at is not None:
+                written.visit.recorded_by_id = written.visit.changed_by_id = by.account_id
+            outcome.visit = written.visit
+            known.add(written.visit, written.services, entry)
+            new.append(written)
+        outcomes.append(outcome)
+    return outcomes, new
 
 
 class Stale(Exception):
@@ -343,42 +369,7 @@ def recompute_courses(*, by: Actor) -> int:
 
 def as_entry(visit: Visit) -> Entry:
     """A recorded visit in the form in which it was typed (lines with their days, services with their staff)."""
-    return entry_of(visit, visit.services.select_related("staff").prefetch_related("lines"))
-
-
-def entry_of(visit: Visit, services: Iterable[Service]) -> Entry:
-    """As as_entry, of services that were read already."""
-    medication = counselling = None
-    for service in services:
-        if service.kind == MEDICATION:
-            lines = sorted(service.lines.all(), key=lambda line: line.pk)
-            medication = rules.Medication(
-                service.staff.uid, tuple(rules.Line(x.medicine_id, x.supply_weeks, x.supply_days) for x in lines)
-            )
-        else:
-            counselling = rules.Counselling(service.staff.uid, service.counselling_mode)
-    return Entry(
-        visit.uid,
-        visit.visit_on,
-        visit.visit_time,
-        medication,
-        counselling,
-        visit.pregnant,
-        visit.cigarettes_per_day,
-        visit.co_ppm,
-        visit.note,
-    )
-
-
-def _holds(visit: Visit, entry: Entry) -> bool:
-    """True when a recorded visit says all that the entry says (it may say more: another service of the day)."""
-    recorded = as_entry(visit)
-    said = {name: value for name in VALUES if (value := getattr(entry, name)) not in (None, "") and value is not False}
-    return (
-        visit.visit_on == entry.visit_on
-        and all(getattr(entry, kind) in (None, getattr(recorded, kind)) for kind in (MEDICATION, COUNSELLING))
-        and all(getattr(recorded, name) == value for name, value in said.items())
-    )
+    return entry_of(visit, services_of(visit))
 
 
 MEDICINE_KINDS = {

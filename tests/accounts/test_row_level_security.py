@@ -36,6 +36,16 @@ ATTACHED = {"select": SEEN, "insert": IN_ANY_SCOPE, "update": ("done", "unseen",
 BY_BOTH = ("done", "refused", "no scope", "done", "refused")
 APPLIED = {"select": SEEN, "insert": BY_BOTH, "update": ("done", "unseen", "no scope", "done", "unseen")}
 
+# Held for a time: the institution's alone, not even the agency's to see.
+ALONE = ("done", "unseen", "no scope", "unseen", "unseen")
+HELD = {
+    "select": ALONE,
+    "insert": ("done", "refused", "no scope", "refused", "refused"),
+    "update": ALONE,
+    "delete": ALONE,
+}
+TAKEN_AWAY = {action: HELD[action] for action in ("select", "insert", "delete")}
+
 NOTHING: dict[str, tuple[str, ...]] = {}
 READ = {"select": FREE}
 KEPT = {"select": SEEN}  # written by the database alone
@@ -83,6 +93,11 @@ TABLES = {
     "auth_group": NOTHING,
     "auth_group_permissions": NOTHING,
     "auth_permission": READ,
+    "batches_batch": {action: HELD[action] for action in ("select", "insert", "update")},
+    "batches_batchfile": TAKEN_AWAY,
+    "batches_columnchoice": HELD,
+    "batches_comparison": TAKEN_AWAY,
+    "batches_row": HELD,
     "cases_baseline": RECORDED,
     "cases_baseline_history": KEPT,
     "cases_case": RECORDED,
@@ -205,6 +220,7 @@ def clinic(committed: Any, owner: psycopg.Connection) -> dict[str, int]:
         [ids["clinic"], ids["supervisor"], at.case],
     )
     an_evidence(owner, at)
+    a_batch(owner, at)
     owner.execute((EXTENSION % "01").format(**ids))
     owner.execute(
         "WITH m AS (INSERT INTO cases_merge (uid, kept_id, merged_id, reason, decided_by_id)"
@@ -265,6 +281,34 @@ def an_evidence(owner: psycopg.Connection, at: Any) -> None:
     owner.execute(
         "INSERT INTO corrections_evidencefile (evidence_id, institution_id, token, key_id) VALUES (%s, %s, '', 'k1')",
         [evidence, at.institution],
+    )
+
+
+def a_batch(owner: psycopg.Connection, at: Any) -> None:
+    """A file of the clinic that is held, a title that it said, and a list that was compared."""
+    batch = one(
+        owner,
+        "INSERT INTO batches_batch (uid, institution_id, kind, file_format, state, done, recorded, all_or_none, key_id,"
+        " uploaded_by_id, kept_until) VALUES (gen_random_uuid(), %s, 'visits', 'csv', 'checked', 0, 0, false, 'k1', %s, 'infinity')"
+        " RETURNING id",
+        [at.institution, at.account],
+    )
+    held = [batch, at.institution]
+    owner.execute(
+        "INSERT INTO batches_batchfile (batch_id, institution_id, token, key_id) VALUES (%s, %s, '', 'k1')", held
+    )
+    owner.execute(
+        "INSERT INTO batches_row (batch_id, institution_id, line, status, token, key_id) VALUES (%s, %s, 2, 'good', '', 'k1')",
+        held,
+    )
+    owner.execute(
+        "INSERT INTO batches_columnchoice (institution_id, kind, title, \"column\") VALUES (%s, 'visits', 'x', 'visit_on')",
+        [at.institution],
+    )
+    owner.execute(
+        "INSERT INTO batches_comparison (uid, institution_id, month, token, key_id, compared_by_id, kept_until)"
+        " VALUES (gen_random_uuid(), %s, '2025-03-01', '', 'k1', %s, 'infinity')",
+        [at.institution, at.account],
     )
 
 
@@ -473,10 +517,10 @@ def test_functions_with_the_owners_rights_are_few_and_look_nothing_up_in_a_calle
     callable_ = owner.execute(f"SELECT proname {ours} AND has_function_privilege('quitledger_app', p.oid, 'EXECUTE')")
     assert {name for (name,) in callable_} == {
         "programme_now", "programme_today", "current_scope", "scope_was_set", "current_account", "is_owner",
-        "institutions_enter", "institutions_is_elsewhere", "cases_find_person", "visits_closes_at", "visits_open_months",
-        "cases_persons_found", "cases_person_facts", "cases_change_person", "visits_merge_persons",
+        "institutions_enter", "institutions_is_elsewhere", "visits_closes_at", "visits_open_months",
+        "cases_find_persons", "cases_persons_found", "cases_persons_by_hash", "cases_person_facts", "cases_change_person", "visits_merge_persons",
         "visits_recorded_since_merge", "visits_undo_merge", "corrections_count_accounts",
-        "visits_course_facts", "visits_write_courses", "visits_recording_facts", "visits_count_drafts", "visits_hand_over_drafts",
+        "visits_course_facts", "visits_write_courses", "visits_recording_facts", "batches_remove_expired", "visits_count_drafts", "visits_hand_over_drafts",
     }  # fmt: skip
     path = "ARRAY['search_path=public, pg_temp']"
     loose = owner.execute(f"SELECT proname {ours} AND prosecdef AND proconfig IS DISTINCT FROM {path}")
@@ -679,4 +723,4 @@ def test_an_institution_opens_no_months_elsewhere(db):
 @pytest.mark.parametrize("scope", [None, -1])
 def test_nobody_registers_persons_without_a_place(db, scope):
     with acting(db, scope) as connection, pytest.raises(errors.InsufficientPrivilege):
-        connection.execute("SELECT cases_find_person('{x}', '2000-01-01', 'male', 'national_id', '', 'x', 'k1')")
+        connection.execute("SELECT cases_find_persons('[]', false)")

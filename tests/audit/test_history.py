@@ -37,6 +37,7 @@ NOT_FOLLOWED = {
     "visits_coursefinding",  # written once
     "visits_draft",  # no record
     "corrections_askedidentity",  # what becomes of it is a version of the person
+    "batches_batch", "batches_batchfile", "batches_row", "batches_columnchoice", "batches_comparison",  # held, no records
     "corrections_evidencefile",  # what it is stands in its row, which is followed, with the digest of what was sent
     "accounts_session", "accounts_onetimecode",  # passing
     "accounts_notice",  # written once

@@ -13,10 +13,10 @@ from typing import Any
 
 import psycopg
 
-from . import courses, evening, growth, lists, proof, recording, replica
+from . import courses, evening, files, growth, lists, proof, recording, replica
 from .nation import OPEN_DAYS, nation
 
-PARTS = ("courses", "proof", "lists", "recording", "evening", "replica")  # of one nation; growth makes its own
+PARTS = ("courses", "proof", "lists", "recording", "files", "evening", "replica")  # of one nation; growth makes its own
 
 
 def main() -> None:
@@ -59,6 +59,7 @@ def _in_one_nation(parts: list[str], quick: bool, workers: int, result: dict[str
             "proof": lambda: proof.measure(made, tell=tell),
             "lists": lambda: lists.measure(made, workers=workers, requests=60 if quick else 240, tell=tell),
             "recording": lambda: recording.measure(made, workers=workers, plan=plan, tell=tell),
+            "files": lambda: files.measure(made, rows=2_000 if quick else 100_000, tell=tell),
             "evening": lambda: evening.measure(made, workers=workers, seconds=10 if quick else 60, tell=tell),
             # The last one: the nation's server is killed in it.
             "replica": lambda: replica.measure(made, workers=workers, enough=drilled, tell=tell),

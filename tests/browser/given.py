@@ -18,6 +18,9 @@ from quitledger.accounts.models import Notice, User
 from quitledger.accounts.permissions import Role
 from quitledger.accounts.scope import scoped
 from quitledger.accounts.services import add_account
+from quitledger.batches.columns import Kind
+from quitledger.batches.comparison_services import compare_list
+from quitledger.batches.services import ask_recording, give_up_batch, upload_batch
 from quitledger.cases.models import Case
 from quitledger.cases.services import BaselineEntry, Registration, record_baseline, register_case
 from quitledger.corrections import services as corrections
@@ -33,6 +36,10 @@ from quitledger.visits.merge_services import merge_persons, undo_merge
 from quitledger.visits.models import Draft, Visit
 from quitledger.visits.services import record_visits
 from tests import world
+from tests.batches.files import PERSON_TITLES, counselling, csv_of
+from tests.batches.files import a_person as a_person_row
+from tests.batches.files import a_visit as a_visit_row
+from tests.batches.scene import record, sent
 from tests.conftest import connect_django
 from tests.corrections import files, scene
 
@@ -290,3 +297,39 @@ def visit_name(uid: UUID) -> str:
     """Whose visit it is: the name of his case."""
     with scoped(world.actor("recorder")):
         return Visit.objects.get(uid=uid).case.name
+
+
+def batches(site: Site) -> dict[str, str]:
+    """Files of rows in every state, and lists that were compared, of the clinic; their paths."""
+    paths = {}
+    with the_owner(site):
+        by, stranger = world.actor("recorder"), world.actor("stranger")
+        rows = (
+            counselling("T-0001", "114/3/13"), counselling("T-0002", "114/2/30"), counselling("T-0003", "45736", 衛教人員="示範卯"),
+            counselling("T-9999"), a_visit_row("T-0004", 週數="9"), counselling("T-0001", "114/3/13"),
+        )  # fmt: skip
+        asking = csv_of(("T-0001", "114/3/20"), titles=("示範卡號", "示範日"))
+        made = {
+            "checked": sent(csv_of(*rows), by=by), "good": sent(csv_of(counselling("T-0002", "114/3/13")), by=by),
+            "same": sent(csv_of(counselling("T-0004", "114/3/13"), counselling("T-0004", "114/3/13")), by=by),
+            "asking": sent(asking, by=by), "refused": sent(b"%PDF-1.7", by=by),
+            "given_up": sent(csv_of(counselling()), by=by),
+            "recorded": sent(csv_of(a_person_row(990), titles=PERSON_TITLES), Kind.PERSONS, by=by),
+            "at_work": sent(csv_of(counselling("T-0002", "114/3/13")), by=by),
+        }  # fmt: skip
+        record(made["recorded"], by)
+        with scoped(by):
+            give_up_batch(batch=made["given_up"], by=by)
+            ask_recording(batch=made["at_work"], all_or_none=False, by=by)
+            reading = upload_batch(uid=uuid4(), kind=Kind.VISITS, content=b"x", by=by)
+            listed = csv_of(
+                counselling("T-0001", "114/3/13"), counselling("T-9999"), counselling("T-0002", "114/2/1"),
+                counselling("T-0003", "114/2/30"),
+            )  # fmt: skip
+            compared = compare_list(uid=uuid4(), month=date(2025, 3, 1), content=listed, by=by)
+        with scoped(stranger):
+            nothing = compare_list(uid=uuid4(), month=date(2025, 2, 1), content=csv_of(), by=stranger)
+        paths |= {f"batch_{name}": f"/batches/{batch.uid}" for name, batch in made.items()}
+        paths |= {"batch_reading": f"/batches/{reading.uid}", "comparison": f"/comparisons/{compared.uid}"}
+        paths |= {"comparison_of_nothing": f"/comparisons/{nothing.uid}"}
+    return paths

@@ -20,6 +20,7 @@ from quitledger.portal.register_lists import REGISTERS
 from quitledger.visits.rules import Counselling, Line, Medication
 from quitledger.visits.services import extend_window
 from tests import world
+from tests.batches.files import csv_of
 
 from . import given
 from .served import Site
@@ -288,6 +289,16 @@ def no_document(page: Page, scene: Scene) -> None:
     page.wait_for_load_state()
 
 
+def a_list_without_titles(page: Page, scene: Scene) -> None:
+    """A list whose titles are not recognised."""
+    goto(page, "/comparisons/new")
+    content = csv_of(("T-0001", "114/3/20"), titles=("示範卡號", "示範日"))
+    page.locator("main [name=file]").set_input_files({"name": "a.csv", "mimeType": "text/csv", "buffer": content})
+    page.get_by_role("button", name="開始對照").click()
+    page.wait_for_load_state()
+
+
+OF_FILES = ("UTF-8", "JPN", "PDF", "DEMO000001", "CSV", "uid")
 SCREENS = [
     Screen("home", "recorder", "recorder", at("/")),
     Screen("home", "supervisor", "supervisor", at("/")),
@@ -470,6 +481,23 @@ SCREENS = [
     Screen("mfa_login_webauthn", "opened directly", NOBODY, at("/accounts/login/passkey")),
     Screen("mfa_authenticate", "code", NOBODY, second_step(APP)),
     Screen("mfa_authenticate", "code or passkey", NOBODY, second_step(APP_AND_KEY)),
+    Screen("batch_list", "files", "recorder", at("/batches")),
+    Screen("batch_list", "empty", "stranger", at("/batches")),
+    Screen("batch_upload", "empty", "recorder", at("/batches/new"), data=OF_FILES),
+    Screen("batch_upload", "no file", "recorder", sent("/batches/new", "上傳並檢查"), 422, data=OF_FILES),
+    *(Screen("batch_show", state, "recorder", at(f"{{batch_{state}}}"), data=OF_FILES)
+      for state in ("reading", "at_work", "refused", "given_up", "recorded", "checked", "good", "same", "asking")),
+    Screen("batch_show", "all rows", "recorder", at("{batch_checked}?show=all"), data=OF_FILES),
+    Screen("batch_show", "somebody else", "stranger", at("{batch_checked}"), 404),
+    Screen("batch_columns", "refused", "recorder", sent("{batch_asking}", "記住並檢查"), 422),
+    Screen("batch_row", "with problems", "recorder", at("{batch_checked}/rows/3"), data=OF_FILES),
+    Screen("batch_row", "several problems", "recorder", at("{batch_checked}/rows/6"), data=OF_FILES),
+    Screen("comparison_new", "empty", "recorder", at("/comparisons/new"), data=OF_FILES),
+    Screen("comparison_new", "no file", "stranger", sent("/comparisons/new", "開始對照"), 422, data=OF_FILES),
+    Screen("comparison_new", "titles asked", "recorder", a_list_without_titles, 422, data=OF_FILES),
+    *(Screen("comparison_show", show, "recorder", at(f"{{comparison}}?show={show}"), data=(LONG_NAME,))
+      for show in ("listed", "near", "recorded", "both", "elsewhen", "unread")),
+    Screen("comparison_show", "nothing", "stranger", at("{comparison_of_nothing}")),
     Screen("correction_choose", "closed", "recorder", at("{old_visit}/correct"), data=(LONG_NAME,)),
     Screen("correction_choose", "open", "recorder", at("{visit}/correct"), data=(LONG_NAME,)),
     *(Screen("correction_visit", kind, "recorder", at(f"{{old_visit}}/correct/{kind}"), data=(LONG_NAME,))
@@ -543,7 +571,8 @@ SCREENS = [
 ]  # fmt: skip
 
 NO_SCREEN = {
-    "case_sheet", "correction_form", "correction_evidence",  # files
+    "case_sheet", "correction_form", "correction_evidence", "batch_sample", "batch_download",  # files
+    "batch_record", "batch_give_up", "comparison_remove",  # buttons of other screens
     "correction_detach", "correction_attach_sheet",  # buttons of other screens
     "favicon",  # the way to a picture
     "healthz",  # one word for whoever watches the server
@@ -601,6 +630,7 @@ def build_scene(site: Site) -> Scene:
         )  # fmt: skip
     scene.paths |= given.applications(site, scene.paths["old_visit"].rpartition("/")[2])
     scene.paths |= given.two_of_one(site, long)
+    scene.paths |= given.batches(site)
     desk_lists(site, scene)
     people_and_accounts(site, scene)
     given.an_account(site, NO_FACTOR)

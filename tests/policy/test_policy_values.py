@@ -65,6 +65,9 @@ KNOWN = {
     "certificate_notice_days": 90,
     "evidence_most_megabytes": 10,
     "evidence_most_files": 10,
+    "batch_kept_days": 7,
+    "comparison_kept_hours": 24,
+    "comparison_near_days": 3,
     "ftnd_scoring": {
         "first_cigarette": {"within_5": 3, "6_to_30": 2, "31_to_60": 1, "after_60": 0},
         "hard_to_refrain": {"yes": 1, "no": 0},
@@ -102,6 +105,9 @@ ASSUMED = {
     "certificate_notice_days",
     "evidence_most_megabytes",
     "evidence_most_files",
+    "batch_kept_days",
+    "comparison_kept_hours",
+    "comparison_near_days",
 }
 SELECTED_BY = {
     "recording_window_last_day": SelectingDay.SERVICE_MONTH,
@@ -126,6 +132,8 @@ SELECTED_BY = {
     "one_time_code_days": SelectingDay.ACT_DAY,
     "evidence_most_megabytes": SelectingDay.ACT_DAY,
     "evidence_most_files": SelectingDay.ACT_DAY,
+    "batch_kept_days": SelectingDay.ACT_DAY,
+    "comparison_kept_hours": SelectingDay.ACT_DAY,
     "correction_answer_days": SelectingDay.ACT_DAY,
     "correction_decision_days": SelectingDay.ACT_DAY,
     "account_unused_days": SelectingDay.ACT_DAY,

@@ -16,6 +16,8 @@ from django.urls import reverse
 from quitledger.accounts.models import Notice, NoticeKind, User
 from quitledger.accounts.scope import scoped
 from quitledger.accounts.services import issue_code
+from quitledger.batches.comparison_services import compare_list
+from quitledger.batches.models import Batch
 from quitledger.corrections.evidence_services import attach_evidence
 from quitledger.corrections.models import Application
 from quitledger.corrections.rules import ItemKind
@@ -26,6 +28,8 @@ from quitledger.visits.rules import Counselling, Entry
 from quitledger.visits.services import keep_draft, record_visit, void_visit
 
 from .. import world
+from ..batches.files import counselling, csv_of
+from ..batches.scene import sent
 from ..corrections.files import a_pdf
 from ..corrections.scene import late, step, written
 from ..institutions.make_faulty import CONTRACTS
@@ -294,6 +298,21 @@ def with_evidence(_browser: Browser) -> tuple[dict[str, Any], Fields]:
     return {"uid": application.uid, "evidence": evidence.uid}, {}
 
 
+def a_batch(*rows: Any, **options: Any) -> Callable[[Browser], Batch]:
+    """A file that was sent and checked, with rows of its own."""
+    return lambda _browser: sent(csv_of(*rows, **options))
+
+
+def of_batch(make: Callable[[Browser], Batch], fields: Fields | None = None, **more: Any) -> Callable[[Browser], Any]:
+    return lambda browser: ({"uid": make(browser).uid, **more}, dict(fields or {}))
+
+
+def a_comparison(_browser: Browser) -> tuple[dict[str, Any], Fields]:
+    with step("recorder") as by:
+        content = csv_of(counselling("T-0001", "114/3/13"))
+        return {"uid": compare_list(uid=uuid4(), month=date(2025, 3, 1), content=content, by=by).uid}, {}
+
+
 # These grow with every request: who looked, sessions, tries.
 ALWAYS = {"audit_journal", "accounts_session", "accounts_attempt"}
 
@@ -327,6 +346,24 @@ FORMS: dict[str, Filled] = {
         {"corrections_evidence": 1, "corrections_evidencefile": 1},
     ),
     "correction_detach": Filled("recorder", with_evidence, {"corrections_evidencefile": -1}),
+    "batch_upload": Filled(
+        "recorder", lambda _b: ({}, {"uid": uuid4(), "kind": "visits", "file": csv_of(counselling())}),
+        {"batches_batch": 1, "batches_batchfile": 1},
+    ),
+    "batch_columns": Filled(
+        "recorder", of_batch(a_batch(("T-0001", "114/3/20"), titles=("卡號", "來的那天")), {"chart_no": "0", "visit_on": "1"}),
+        {"batches_columnchoice": 2},
+    ),
+    "batch_row": Filled(
+        "recorder",
+        of_batch(a_batch(counselling("X")), {"chart_no": "T-0001", "visit_on": "114/3/14", "counselling_staff": "示範子"}, line=2),
+    ),
+    "batch_record": Filled("recorder", of_batch(a_batch(counselling("T-0002", "114/3/13")), {"all_or_none": "on"})),
+    "batch_give_up": Filled("recorder", of_batch(a_batch(counselling("T-0002", "114/3/13"))), {"batches_row": -1}),
+    "comparison_new": Filled(
+        "recorder", lambda _b: ({}, {"uid": uuid4(), "month": "114/3", "file": csv_of(counselling())}), {"batches_comparison": 1}
+    ),
+    "comparison_remove": Filled("recorder", a_comparison, {"batches_comparison": -1}, again=404),
     "visit_query": Filled("recorder", simply({"who": "示範甲"})),
     "visit_change": Filled("recorder", to_change, {"visits_visit_history": 1}),
     "visit_void": Filled("recorder", to_void, {"visits_visit_history": 1}),

@@ -9,14 +9,18 @@ import pytest
 from allauth.mfa.models import Authenticator
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
+from quitledger.accounts.actors import Actor
 from quitledger.accounts.models import User
 from quitledger.accounts.permissions import Permission
 from quitledger.accounts.scope import scoped
+from quitledger.batches.comparison_services import compare_list
 from quitledger.policy.identity import make_up
 from quitledger.portal.permissions import Access
 from quitledger.portal.transactions import SESSION_INSTITUTION
 
 from .. import world
+from ..batches.files import counselling, csv_of
+from ..batches.scene import sent
 from ..corrections.scene import on_its_way
 from ..visits.merged import Twins, merge, registered
 from .conftest import Browser, staff_uids, visit_fields, visit_page
@@ -30,6 +34,8 @@ EVIDENCE = {**APPLICATION, "evidence": world.uid("evidence of the walk")}
 PASSKEY = {"pk": 1}
 PERSON = {"uid": world.uid(f"place of colleague {world.CLINIC}")}
 MERGE = {"uid": world.uid("merge of the walk")}
+BATCH, ASKED = {"uid": world.uid("batch of the walk")}, {"uid": world.uid("batch that asks")}
+COMPARISON = {"uid": world.uid("comparison of the walk")}
 LIST, RECORD = {"register": "contracts"}, {"register": "contracts", "pk": 1}
 RULE = {"name": "visit_spacing_days"}
 
@@ -56,6 +62,7 @@ MAY: dict[Access | Permission, set[str]] = {
     Permission.VISIT_VOID: CLINIC | STRANGER,
     Permission.VISIT_RESTORE: CLINIC | STRANGER,
     Permission.VISIT_DOWNLOAD: CLINIC | STRANGER | DESK,
+    Permission.VISIT_COMPARE: CLINIC | STRANGER,
     Permission.CORRECTION_READ: CLINIC | STRANGER | DESK,
     Permission.CORRECTION_APPLY: CLINIC | STRANGER,
     Permission.CORRECTION_DECIDE: DESK,
@@ -98,6 +105,18 @@ TABLE: dict[str, tuple[Access | Permission, dict[str, Any], set[int], set[int]]]
     "visit_void": (Permission.VISIT_VOID, VISIT, {200}, {200, 422}),
     "visit_restore": (Permission.VISIT_RESTORE, VISIT, {200}, {200, 422}),
     "visit_download": (Permission.VISIT_DOWNLOAD, {"file_format": "json"}, {200}, {405}),
+    "batch_list": (Permission.VISIT_RECORD, {}, {200}, {405}),
+    "batch_upload": (Permission.VISIT_RECORD, {}, {200}, {200}),
+    "batch_sample": (Permission.VISIT_RECORD, {"kind": "visits", "file_format": "csv"}, {200}, {405}),
+    "batch_show": (Permission.VISIT_RECORD, BATCH, {200}, {405}),
+    "batch_download": (Permission.VISIT_RECORD, {**BATCH, "file_format": "ods"}, {200}, {405}),
+    "batch_columns": (Permission.VISIT_RECORD, ASKED, {405}, {422}),
+    "batch_row": (Permission.VISIT_RECORD, {**BATCH, "line": 2}, {200}, {422}),
+    "batch_record": (Permission.VISIT_RECORD, BATCH, {405}, {302}),
+    "batch_give_up": (Permission.VISIT_RECORD, BATCH, {405}, {302}),
+    "comparison_new": (Permission.VISIT_COMPARE, {}, {200}, {200}),
+    "comparison_show": (Permission.VISIT_COMPARE, COMPARISON, {200}, {405}),
+    "comparison_remove": (Permission.VISIT_COMPARE, COMPARISON, {405}, {302}),
     "correction_choose": (Permission.CORRECTION_READ, VISIT, {200}, {405}),
     "correction_visit": (Permission.CORRECTION_READ, {**VISIT, "kind": "parked"}, {200}, {422}),
     "correction_late_entry": (Permission.CORRECTION_READ, CASE, {200}, {422}),
@@ -188,6 +207,7 @@ WHOSE = {
     "kind": "nobody",
     "step": "nobody",
     "year": "nobody",
+    "line": "nobody",
 }
 # The things of the table at the clinic, and their like at the pharmacy.
 ELSEWHERE = {
@@ -196,6 +216,9 @@ ELSEWHERE = {
     PERSON["uid"]: world.uid(f"place of stranger {world.PHARMACY}"),
     MERGE["uid"]: MERGE["uid"],  # of no institution: the desk's
     APPLICATION["uid"]: world.uid("application of the walk elsewhere"),
+    BATCH["uid"]: world.uid("batch of the walk elsewhere"),
+    ASKED["uid"]: world.uid("batch that asks elsewhere"),
+    COMPARISON["uid"]: world.uid("comparison of the walk elsewhere"),
     ITEM: ITEM,
     EVIDENCE["evidence"]: world.uid("evidence of the walk elsewhere"),
 }
@@ -226,6 +249,8 @@ def visit(browse: Any) -> None:
     assert browse("recorder").send(visit_page(), visit_fields(VISIT["uid"])).status_code == 302
     theirs = visit_fields(ELSEWHERE[VISIT["uid"]], staff=("示範卯", "示範卯"))
     assert browse("stranger").send(visit_page("示範戊", world.PHARMACY), theirs).status_code == 302
+    for username, name in (("recorder", ""), ("stranger", " elsewhere")):
+        batches_of_the_walk(world.actor(username), name)
     on_its_way(APPLICATION["uid"], world.CLINIC, "recorder", "supervisor", EVIDENCE["evidence"])
     on_its_way(
         ELSEWHERE[APPLICATION["uid"]],
@@ -234,6 +259,17 @@ def visit(browse: Any) -> None:
         "stranger_supervisor",
         ELSEWHERE[EVIDENCE["evidence"]],
     )
+
+
+def batches_of_the_walk(by: Actor, name: str) -> None:
+    """A batch that waits for a decision, one that asks what its columns are, and a comparison."""
+    chart_no, staff = ("T-0001", "示範子") if not name else ("T-0005", "示範卯")
+    good = csv_of(counselling(chart_no, "114/3/25", 衛教人員=staff), counselling("nobody"))
+    sent(good, by=by, uid=world.uid(f"batch of the walk{name}"))
+    sent(csv_of(("x", "y"), titles=("甲欄", "乙欄")), by=by, uid=world.uid(f"batch that asks{name}"))
+    with scoped(by):
+        uid = world.uid(f"comparison of the walk{name}")
+        compare_list(uid=uid, month=world.TODAY.replace(day=1), content=good, by=by)
 
 
 def test_every_address_stands_in_the_table_with_what_its_view_says_it_needs() -> None:

@@ -15,6 +15,8 @@ import pytest
 import yaml
 
 from quitledger.accounts.permissions import Role
+from quitledger.batches.columns import COLUMNS, Kind, find_titles, read_row
+from quitledger.batches.comparing import Listed, Recorded, compare
 from quitledger.cases.rules import (
     FTND_ITEMS,
     FtndAnswers,
@@ -281,7 +283,38 @@ def person_example(given):
     }  # fmt: skip
 
 
+def comparing_example(given):
+    numbers = [given.pop("證號"), given.pop("登錄的證號")]
+    listed_on, recorded_on = parse_date(given.pop("名單日期")), parse_date(given.pop("登錄日期"))
+    month = month_of(recorded_on)
+    person = 1 if numbers[0] == numbers[1] else None
+    pairs = compare(
+        [Listed(2, listed_on, numbers[0], person=person)], [Recorded(UUID(int=2), recorded_on, 1, numbers[1])],
+        month=month, near_days=policy_on(month, "comparison_near_days"),
+    )  # fmt: skip
+    return {"對照": "／".join(str(pair.match.label) for pair in pairs)}
+
+
+def file_example(given):
+    title, text = given.pop("欄位"), given.pop("內容")
+    found = find_titles([(1, [title, "備註"])], Kind.VISITS, {})
+    name = next((name for name, place in found.places.items() if place == 0), "")
+    column = next((column for column in COLUMNS[Kind.VISITS] if column.name == name), None)
+    if column is None:
+        return {"欄位是": "認不得"}
+    values, problems = read_row({name: text}, Kind.VISITS)
+    wrong = [str(problem.message) for problem in problems if problem.field == name]
+    value = values.get(name)
+    return {
+        "欄位是": str(column.title),
+        "讀成": format_roc(value) if hasattr(value, "year") else value,
+        "訊息": "".join(wrong),
+    }
+
+
 ADAPTERS = {
+    "對照": comparing_example,
+    "批次檔案": file_example,
     "期限": window_example,
     "間隔": spacing_example,
     "資格": eligibility_example,

@@ -15,7 +15,7 @@ class Migration(migrations.Migration):
     dependencies = [
         ('cases', '0005_merge'),
         ('institutions', '0005_lists'),
-        ('visits', '0011_merge'),
+        ('visits', '0012_many'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
