@@ -46,8 +46,8 @@ check: $(VENV)/.installed-dev  ## lint, types, layering, templates, lock files, 
 	$(BIN)/python .ci/messages.py --check
 	@echo "All checks passed."
 
-torture: $(VENV)/.installed-dev  ## kill -9 of every part of a site under write load, 200 times; KILLS=20 SEED=7 sets how often, and whom
-	@KILLS=$(or $(KILLS),200) SEED=$(SEED) $(BIN)/python -m pytest -q -s tests/storm
+torture: $(VENV)/.installed-dev  ## kill -9 of every part of a site under write load, 200 times (KILLS=20 SEED=7 sets how often, and whom); 1,000 applications by 50 users at once
+	@KILLS=$(or $(KILLS),200) SEED=$(SEED) APPLICATIONS=20 $(BIN)/python -m pytest -q -s tests/storm tests/corrections/test_at_once.py
 
 audit: $(VENV)/.installed-dev  ## are the locked parts known to have holes? make audit ADVISORIES=folder needs no network
 	@PATH="$(BIN):$$PATH" $(BIN)/python .ci/known_holes.py $(ADVISORIES)

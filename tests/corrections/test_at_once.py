@@ -1,5 +1,9 @@
-"""Many at once: applications written, signed, claimed and decided by many people, none of them half applied."""
+"""Many at once: applications written, signed, claimed and decided by many people, none of them half applied.
 
+Of fifty users each has four here, and twenty, a thousand in all, by `make torture` (APPLICATIONS=).
+"""
+
+import os
 from collections import Counter
 from collections.abc import Callable
 from datetime import date, timedelta
@@ -26,7 +30,7 @@ from .. import world
 from ..visits.test_concurrency import at_once, recording
 from .scene import FEBRUARY_15, claimed, counselled, decided, late, sent, step
 
-USERS, EACH = 50, 20
+USERS, EACH = 50, int(os.environ.get("APPLICATIONS") or 4)
 
 
 def people(number: int) -> list[Case]:
@@ -83,7 +87,7 @@ def one_of_them(case: Case, day: date, decider: str) -> str:
     return try_twice(lambda: decided(claimed_now, username=decider)).state
 
 
-def test_a_thousand_applications_by_fifty_users_leave_none_half_applied(committed: Any) -> None:
+def test_many_applications_by_fifty_users_at_once_leave_none_half_applied(committed: Any) -> None:
     cases = people(USERS * EACH)
     shares = [cases[worker * EACH : (worker + 1) * EACH] for worker in range(USERS)]
     found = at_once([a_working_day(share, worker) for worker, share in enumerate(shares)])
