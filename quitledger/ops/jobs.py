@@ -6,11 +6,18 @@ A job whose worker was killed is begun again by another worker, so that every jo
 
 import logging
 from datetime import UTC, datetime
+from smtplib import SMTPException
 
+from django.core.mail import send_mail
 from django.db import InterfaceError, OperationalError, connection
 from procrastinate import App, Blueprint, JobContext, RetryStrategy
 from procrastinate.exceptions import UniqueViolation
 from procrastinate.jobs import Status
+
+from quitledger.accounts.actors import SYSTEM
+from quitledger.audit.database import programme_now
+from quitledger.selfcheck.letters import body_of, subject_of
+from quitledger.selfcheck.services import begin_reminders, give_reminder_back
 
 HEARTBEAT_EVERY = 5.0  # seconds between two signs of life of a worker
 DEAD_AFTER = 15.0  # seconds without one
@@ -42,6 +49,27 @@ def clear_expired(timestamp: int) -> int:
     if removed:
         log.info("cleared %s expired rows", removed)
     return removed
+
+
+@jobs.periodic(cron="5 * * * *")
+@jobs.task(name="remind", queueing_lock="remind", retry=once_more)
+def remind(timestamp: int) -> int:
+    """Mail whoever has something missing of last month, on the days and from the hour of policy. Returns the letters sent.
+
+    Done twice it sends nothing twice: a letter is claimed before it is sent. One that could not be sent is given back.
+    """
+    moment, sent = programme_now(), 0
+    for letter in begin_reminders(moment=moment, by=SYSTEM):
+        try:
+            send_mail(subject_of(letter), body_of(letter), None, [letter.address])
+        except (OSError, SMTPException) as fault:  # the mail server, not the letter: the others may go
+            log.warning("a reminder could not be sent: %s", type(fault).__name__)
+            give_reminder_back(letter, moment=moment, by=SYSTEM)
+        else:
+            sent += 1
+    if sent:
+        log.info("sent %s reminders", sent)
+    return sent
 
 
 @jobs.periodic(cron="* * * * * */15")  # the last is the seconds
