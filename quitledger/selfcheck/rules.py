@@ -278,6 +278,9 @@ class DraftFacts:
         return self.typed_on or self.changed_at.astimezone(TAIPEI).date()
 
 
+_CHANGE_BEGUN, _VISIT_BEGUN = Words("修改就醫資料的草稿，尚未送出。"), Words("草稿，尚未登錄。")
+
+
 def check_drafts(drafts: Iterable[DraftFacts], month: date) -> list[Finding]:
     """Drafts that were never finished. Raises PolicyGap."""
     level = level_of(Check.DRAFT, month)
@@ -286,7 +289,7 @@ def check_drafts(drafts: Iterable[DraftFacts], month: date) -> list[Finding]:
     return [
         Finding(
             Check.DRAFT, level, draft.day, draft.case, draft.visit,
-            Words("修改就醫資料的草稿，尚未送出。" if draft.visit else "草稿，尚未登錄。"),
+            _CHANGE_BEGUN if draft.visit else _VISIT_BEGUN,
             Where.VISIT if draft.visit else Where.RECORD, "visit_on",
         )
         for draft in drafts

@@ -7,6 +7,8 @@ from datetime import date, datetime, time
 from typing import Any
 from uuid import UUID, uuid4
 
+from django.db import connection
+
 from quitledger.accounts.actors import Actor
 from quitledger.accounts.scope import scoped
 from quitledger.audit.database import programme_now
@@ -20,7 +22,7 @@ from quitledger.visits.services import as_entry, change_visit, record_visits
 
 from .. import world
 
-MARCH, APRIL = date(2025, 3, 1), date(2025, 4, 1)
+FEBRUARY, MARCH, APRIL = date(2025, 2, 1), date(2025, 3, 1), date(2025, 4, 1)
 MARCH_15, MARCH_20 = date(2025, 3, 15), date(2025, 3, 20)
 
 
@@ -89,3 +91,13 @@ def changed(uid: UUID, **said: Any) -> None:
     with step("recorder") as by:
         visit = Visit.objects.select_related("case__person").get(uid=uid)
         change_visit(visit=visit, version=visit.version, entry=replace(as_entry(visit), **said), reason="更正", by=by)
+
+
+def a_sign_off(uid: UUID, username: str) -> None:
+    """February of somebody's institution, which has nothing in it, signed off under a uid that is known beforehand."""
+    with step(username) as by, connection.cursor() as cursor:
+        cursor.execute("SELECT visits_open_months(%s, %s)", [[by.at_institution()], [FEBRUARY]])
+        SignOff.objects.create(
+            uid=uid, institution_id=by.at_institution(), month=FEBRUARY, number=1, signed_by_id=by.account_id or 0,
+            incomplete=0, visits=0, versions=0, seen=snapshot(seen_by(by, FEBRUARY)),
+        )  # fmt: skip

@@ -10,7 +10,8 @@ BEGIN
       WHERE m.institution_id = NEW.institution_id AND m.user_id = NEW.signed_by_id AND m.role = 'supervisor'
         AND u.is_active AND m.closed_at IS NULL
         AND daterange(m.starts_on, m.ends_on, '[]') @> programme_today()) THEN
-    RAISE EXCEPTION 'a supervisor of the institution signs' USING ERRCODE = 'insufficient_privilege';
+    RAISE EXCEPTION 'a supervisor of the institution signs' USING ERRCODE = 'check_violation',
+      CONSTRAINT = 'selfcheck_signoff_by_supervisor';
   END IF;
   RETURN NEW;
 END $$;
