@@ -29,7 +29,7 @@ from .. import world
 from ..corrections.files import a_pdf
 from ..corrections.scene import late, step, written
 from ..institutions.make_faulty import CONTRACTS
-from ..selfcheck.scene import looked_at
+from ..selfcheck import scene as selfcheck
 from ..visits.merged import Twins, merge, registered
 from .conftest import Browser, visit_fields
 from .passkey_device import ADD, ALONE, STEP, Device, a_passkey, asked, just_signed_in
@@ -252,7 +252,7 @@ def to_move(_browser: Browser) -> tuple[dict[str, Any], Fields]:
 
 
 def to_sign_off(_browser: Browser) -> tuple[dict[str, Any], Fields]:
-    number, seen = looked_at(month=date(2024, 12, 1))
+    number, seen = selfcheck.looked_at(month=date(2024, 12, 1))
     return {"month": date(2024, 12, 1)}, {"number": number, "seen": seen, "reason": ""}
 
 

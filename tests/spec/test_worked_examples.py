@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from quitledger.accounts.permissions import Role
-from quitledger.cases.rules import FTND_ITEMS, FtndAnswers, check_baseline, ftnd_score
+from quitledger.cases.rules import FTND_ITEMS, BaselineFacts, FtndAnswers, check_baseline, ftnd_score
 from quitledger.corrections.rules import ITEM_KINDS, check_needed, check_signature, check_true_day, is_late
 from quitledger.policy import (
     TAIPEI,
@@ -28,6 +28,7 @@ from quitledger.policy import (
 )
 from quitledger.policy.identity import IdentityKind, check_identity, mask, sex_of
 from quitledger.retention.rules import has_ended, kept_until
+from quitledger.selfcheck.rules import Around, Level, MonthVisit, Validity, check_visits
 from quitledger.visits.courses import CourseService, courses_of, with_service
 from quitledger.visits.rules import (
     COUNSELLING,
@@ -248,6 +249,34 @@ def correction_example(given):
     return answer
 
 
+def selfcheck_example(given):
+    today = parse_date(given.pop("今天"))
+    periods = {
+        name: Period(ALWAYS, parse_date(given.pop(name)) if name in given else None)
+        for name in ("機構合約到", "人員合約到")
+    }
+    staff = StaffPeriod(ALWAYS, periods["人員合約到"].ends_on, True, True)
+    certificates = {1: [Validity(None, parse_date(given.pop("資格證明到")))]} if "資格證明到" in given else {}
+    day, lines = parse_date(given.pop("就醫日期")), given.pop("用藥", [])
+    intakes = [
+        BaselineFacts(parse_date(one["評估日期"]), one.get("尼古丁成癮度") and int(one["尼古丁成癮度"]), 20)
+        for one in given.pop("收案評估", [])
+    ]
+    visit = MonthVisit(
+        UUID(int=1), 1, day, 1 if lines else None, 1 if given.pop("同日衛教", "有") == "有" else None,
+        [[int(one["週數"]), int(one["天數"])] for one in lines], given.pop("療程第一次", "否") == "是",
+        given.pop("平均每日支數", "有") == "有", parse_date(given.pop("下次就醫")) if "下次就醫" in given else None,
+        parse_date(given.pop("之後的衛教")) if "之後的衛教" in given else None, intakes,
+    )  # fmt: skip
+    around = Around(month_of(day), today, [periods["機構合約到"]], {1: [staff]}, certificates)
+    found = check_visits([visit], around)
+    return {
+        "未完整": [one.message for one in found if one.level is Level.INCOMPLETE],
+        "請留意": [one.message for one in found if one.level is Level.LOOK],
+        "修正欄位": [one.field for one in found],
+    }
+
+
 ADAPTERS = {
     "期限": window_example,
     "間隔": spacing_example,
@@ -257,6 +286,7 @@ ADAPTERS = {
     "尼古丁成癮度": ftnd_example,
     "保存期限": keeping_example,
     "更正申請": correction_example,
+    "自行清查": selfcheck_example,
 }
 
 
