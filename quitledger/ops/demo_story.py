@@ -357,7 +357,9 @@ class Teller:
             uid(f"visit {row.code} {someone.serial} {day}"),
             day,
             time(chance.randrange(8, 18), chance.randrange(0, 60, 5)) if chance.random() < 0.4 else None,
-            Medication(prescriber.uid, (Line(medicine, weeks, self._days(weeks, someone, day)),)) if weeks and prescriber else None,
+            Medication(prescriber.uid, (Line(medicine, weeks, self._days(weeks, someone, day)),))
+            if weeks and prescriber
+            else None,
             Counselling(counsellor.uid, "telephone" if not weeks and chance.random() < 0.2 else "in_person")
             if counsellor and (not weeks or chance.random() < 0.8)
             else None,

@@ -289,15 +289,15 @@ def no_document(page: Page, scene: Scene) -> None:
 
 
 SCREENS = [
-    Screen("home", "recorder", "recorder", at("/")),
-    Screen("home", "supervisor", "supervisor", at("/")),
-    Screen("home", "two institutions", "both", at("/")),
+    Screen("home", "recorder", "recorder", at("/"), data=(LONG_NAME,)),
+    Screen("home", "supervisor", "supervisor", at("/"), data=(LONG_NAME,)),
+    Screen("home", "two institutions", "both", at("/"), data=(LONG_NAME,)),
     Screen("home", "no institution", "nowhere", at("/")),
     Screen("home", "desk officer", "desk_officer", at("/")),
     Screen("home", "desk supervisor", "desk_supervisor", at("/")),
     Screen("home", "analyst", "analyst", at("/")),
     Screen("home", "administrator", "administrator", at("/")),
-    Screen("home", "menu open", "recorder", at("/#menu")),
+    Screen("home", "menu open", "recorder", at("/#menu"), data=(LONG_NAME,)),
     Screen("switch_institution", "two institutions", "both", at("/institution")),
     Screen("switch_institution", "no institution", "nowhere", at("/institution")),
     Screen("switch_institution", "switched", "both", sent("/institution", "切換")),
@@ -331,7 +331,7 @@ SCREENS = [
     Screen("visit_record", "against the rules", "recorder", sent("{woman}/visits/new", "登錄就醫資料 Ctrl", **BROKEN), 422),
     Screen("visit_record", "not allowed", "desk_officer", at("{long}/visits/new"), 403),
     Screen("visit_record", "draft", "colleague", draft_kept),
-    Screen("home", "with a draft", "colleague", home_with_draft),
+    Screen("home", "with a draft", "colleague", home_with_draft, data=(LONG_NAME,)),
     Screen("visit_query", "filled", "recorder", at("/visits"), data=(LONG_NAME,)),
     Screen("visit_query", "several pages", "recorder", at("/visits?first=113/01/01&page=2&sort=visit_on"), data=(LONG_NAME,)),
     Screen("visit_query", "nothing found", "recorder", at("/visits?first=113/01/01&last=113/01/02")),
