@@ -35,7 +35,6 @@ from quitledger.selfcheck.queries import (
     next_month,
     seen_of,
     sign_offs,
-    snapshot,
     standing_of,
 )
 from quitledger.selfcheck.rules import (
@@ -119,7 +118,7 @@ def _page(request: Request, check: MonthCheck, form: SignForm | None = None, sta
     journal.record(Permission.SELFCHECK_READ, record_type="visit", uids=[*uids, *(case.uid for case in cases.values())])
     if form is None and by.may(Permission.SELFCHECK_SIGN):
         number = (check.signed.number if check.signed else 0) + 1
-        form = SignForm(initial={"number": number, "seen": digest(snapshot(check))})
+        form = SignForm(initial={"number": number, "seen": digest(check)})
     before = (check.month - timedelta(days=1)).replace(day=1)
     context = {
         "check": check, "form": form, "page": page, "asked": Check(asked) if asked in list(Check) else None,

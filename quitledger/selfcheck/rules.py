@@ -8,10 +8,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from enum import StrEnum
+from functools import partial
+from typing import Any
 from uuid import UUID
 
 from quitledger.accounts.permissions import Role
-from quitledger.cases.rules import UNSTORABLE, BaselineFacts, baseline_of_course
+from quitledger.cases.rules import UNSTORABLE, BaselineFacts
 from quitledger.policy import TAIPEI, Month, Problem, Sentence, Words, parameter, policy_on
 from quitledger.visits.rules import COUNSELLING, LABELS, MEDICATION, Period, StaffPeriod
 
@@ -68,16 +70,24 @@ class Where(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that a month misses: which check, of which day and case (and visit), in words, and the field to fix."""
+    """One thing that a month misses: which check, of which day and case (and visit), and the form and field to fix.
+
+    `say`: what is missing in words. Most findings of a large month are counted and not shown: it is asked when they are.
+    """
 
     check: Check
     level: Level
     day: date
     case: int
     visit: UUID | None
-    message: str
+    say: Callable[[], str] = field(compare=False)
     where: Where
     field: str
+
+    @property
+    def message(self) -> str:
+        """What is missing, in words."""
+        return self.say()
 
 
 def level_of(check: Check, month: date) -> Level:
@@ -93,8 +103,8 @@ class MonthVisit:
     """A visit in force of the month, as far as the checks need it.
 
     `lines`: weeks and days of each medicine, in their order. `first_of_course`: a medication course began with it; then
-    `intakes` holds those of the case, oldest recorded first, and `counselled_on` the first counselling from that day on.
-    `next_on`: the person's next visit at the institution, of whatever kind.
+    `intake` is the one that counts for it (cases.rules.baseline_of_course), `counselled_on` the first counselling from that
+    day on. `next_on`: the person's next visit at the institution, of whatever kind.
     """
 
     uid: UUID
@@ -107,7 +117,7 @@ class MonthVisit:
     with_cigarettes: bool = True
     next_on: date | None = None
     counselled_on: date | None = None
-    intakes: Sequence[BaselineFacts] = ()
+    intake: BaselineFacts | None = None
 
     @property
     def staff(self) -> Iterator[tuple[str, int]]:
@@ -134,7 +144,7 @@ class Validity:
 class Around:
     """What the visits are held against: today, the institution's contracts, its staff's contracts and certificates.
 
-    `month`: the first day of the one that is looked at.
+    `month`: the first day of the one that is looked at. What is asked of a day and a member of staff is worked out once.
     """
 
     month: date
@@ -142,9 +152,38 @@ class Around:
     contracts: Sequence[Period] = ()
     staff: Mapping[int, Sequence[StaffPeriod]] = field(default_factory=dict)
     certificates: Mapping[int, Sequence[Validity]] = field(default_factory=dict)
+    _known: dict[Any, bool] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def lacks_contract(self, day: date) -> bool:
+        """True where the institution should have a contract on the day and has none. Raises PolicyGap."""
+        known = self._known.get(day)
+        if known is None:
+            known = policy_on(day, "contract_required") and not any(one.contains(day) for one in self.contracts)
+            self._known[day] = known
+        return known
+
+    def lacks_staff_contract(self, staff: int, kind: str, day: date) -> bool:
+        """True where the member should have a contract for the kind of service on the day and has none. Raises PolicyGap."""
+        asked = (staff, kind, day)
+        known = self._known.get(asked)
+        if known is None:
+            contracts = [one for one in self.staff.get(staff, ()) if one.contains(day)]
+            permitted = any(one.may_medicate if kind == MEDICATION else one.may_counsel for one in contracts)
+            known = self._known[asked] = policy_on(day, "staff_contract_required") and not permitted
+        return known
+
+    def lacks_certificate(self, staff: int, day: date) -> bool:
+        """True where the member has certificates on the list, and none of them is valid on the day."""
+        asked = (staff, day)
+        known = self._known.get(asked)
+        if known is None:
+            certificates = self.certificates.get(staff, ())
+            known = self._known[asked] = bool(certificates) and not any(one.contains(day) for one in certificates)
+        return known
 
 
-Found = Iterable[tuple[str, Where, str]]  # message, form, field
+Found = Iterable[tuple[Callable[[], str], Where, str]]  # what is missing in words, form, field
+NOTHING: Found = ()
 
 
 # --- The checks of a visit ---------------------------------------------------------------------------------------------
@@ -157,78 +196,114 @@ def check_visits(visits: Iterable[MonthVisit], around: Around) -> list[Finding]:
     asked = [one for one in asked if one[1] is not Level.UNCHECKED]
     for visit in visits:
         for check, level, rule in asked:
-            for message, where, name in rule(visit, around):
-                found.append(Finding(check, level, visit.visit_on, visit.case, visit.uid, message, where, name))
+            for say, where, name in rule(visit, around):
+                found.append(Finding(check, level, visit.visit_on, visit.case, visit.uid, say, where, name))
     return found
 
 
 def _institution_contract(visit: MonthVisit, around: Around) -> Found:
-    if policy_on(visit.visit_on, "contract_required") and not any(c.contains(visit.visit_on) for c in around.contracts):
-        yield Sentence("貴機構在 {day} 沒有戒菸服務合約。", day=visit.visit_on), Where.VISIT, "visit_on"
+    if not around.lacks_contract(visit.visit_on):
+        return NOTHING
+    return [(partial(_not_contracted, visit.visit_on), Where.VISIT, "visit_on")]
+
+
+def _not_contracted(day: date) -> Sentence:
+    return Sentence("貴機構在 {day} 沒有戒菸服務合約。", day=day)
 
 
 def _staff_contract(visit: MonthVisit, around: Around) -> Found:
-    if not policy_on(visit.visit_on, "staff_contract_required"):
-        return
-    for kind, staff in visit.staff:
-        contracts = [one for one in around.staff.get(staff, ()) if one.contains(visit.visit_on)]
-        if not any(one.may_medicate if kind == MEDICATION else one.may_counsel for one in contracts):
-            message = Sentence("{service}人員當日沒有這項服務的人員合約。", service=LABELS[kind])
-            yield message, Where.VISIT, f"{kind}_staff"
+    return [
+        (partial(_staff_not_contracted, kind), Where.VISIT, f"{kind}_staff")
+        for kind, staff in visit.staff
+        if around.lacks_staff_contract(staff, kind, visit.visit_on)
+    ]
+
+
+def _staff_not_contracted(kind: str) -> Sentence:
+    return Sentence("{service}人員當日沒有這項服務的人員合約。", service=LABELS[kind])
 
 
 def _staff_certificate(visit: MonthVisit, around: Around) -> Found:
-    for kind, staff in visit.staff:
-        certificates = around.certificates.get(staff, ())
-        if certificates and not any(one.contains(visit.visit_on) for one in certificates):
-            last = max(one.ends_on for one in certificates)
-            message = Sentence("{service}人員的資格證明當日無效，名冊上到 {day}。", service=LABELS[kind], day=last)
-            yield message, Where.VISIT, f"{kind}_staff"
+    if not around.certificates:
+        return NOTHING
+    return [
+        (partial(_not_certified, kind, around.certificates[staff]), Where.VISIT, f"{kind}_staff")
+        for kind, staff in visit.staff
+        if around.lacks_certificate(staff, visit.visit_on)
+    ]
+
+
+def _not_certified(kind: str, certificates: Sequence[Validity]) -> Sentence:
+    last = max(one.ends_on for one in certificates)
+    return Sentence("{service}人員的資格證明當日無效，名冊上到 {day}。", service=LABELS[kind], day=last)
 
 
 def _first_intake(visit: MonthVisit, around: Around) -> Found:
-    if visit.first_of_course and baseline_of_course(visit.intakes, visit.visit_on) is None:
-        days = policy_on(visit.visit_on, "baseline_validity_days")
-        message = Sentence("療程首日 {day} 用藥，當日或之前 {days} 日內沒有收案評估。", day=visit.visit_on, days=days)
-        yield message, Where.INTAKE, "taken_on"
+    if not visit.first_of_course or visit.intake is not None:
+        return NOTHING
+    return [(partial(_no_intake, visit.visit_on), Where.INTAKE, "taken_on")]
+
+
+def _no_intake(day: date) -> Sentence:
+    days = policy_on(day, "baseline_validity_days")
+    return Sentence("療程首日 {day} 用藥，當日或之前 {days} 日內沒有收案評估。", day=day, days=days)
 
 
 def _intake_score(visit: MonthVisit, around: Around) -> Found:
-    intake = baseline_of_course(visit.intakes, visit.visit_on) if visit.first_of_course else None
-    if intake is not None and intake.ftnd_score is None:
-        message = Sentence("{day} 的收案評估缺尼古丁成癮度（6 題）。", day=intake.taken_on)
-        yield message, Where.INTAKE, "ftnd_first_cigarette_0"
+    intake = visit.intake
+    if intake is None or intake.ftnd_score is not None:
+        return NOTHING
+    return [(partial(_no_score, intake.taken_on), Where.INTAKE, "ftnd_first_cigarette_0")]
+
+
+def _no_score(day: date) -> Sentence:
+    return Sentence("{day} 的收案評估缺尼古丁成癮度（6 題）。", day=day)
 
 
 def _supply_days(visit: MonthVisit, around: Around) -> Found:
-    for number, (weeks, days) in enumerate(visit.lines):
-        if days != weeks * 7:
-            message = Sentence(
-                "用藥 {weeks} 週但填 {days} 天，應為 {right} 天。", weeks=weeks, days=days, right=weeks * 7
-            )
-            yield message, Where.VISIT, f"lines-{number}-supply_days"
+    return [
+        (partial(_wrong_days, weeks, days), Where.VISIT, f"lines-{number}-supply_days")
+        for number, (weeks, days) in enumerate(visit.lines)
+        if days != weeks * 7
+    ]
+
+
+def _wrong_days(weeks: int, days: int) -> Sentence:
+    return Sentence("用藥 {weeks} 週但填 {days} 天，應為 {right} 天。", weeks=weeks, days=days, right=weeks * 7)
 
 
 def _counselling(visit: MonthVisit, around: Around) -> Found:
     if not visit.first_of_course or visit.counselling_staff is not None:
-        return
-    days = policy_on(around.month, "check_counselling_days")
-    until = visit.visit_on + timedelta(days=days)
-    if around.today > until and (visit.counselled_on is None or visit.counselled_on > until):
-        yield Sentence("療程第一次用藥，到 {day} 沒有衛教。", day=until), Where.VISIT, "services_1"
+        return NOTHING
+    until = visit.visit_on + timedelta(days=policy_on(around.month, "check_counselling_days"))
+    if around.today <= until or (visit.counselled_on is not None and visit.counselled_on <= until):
+        return NOTHING
+    return [(partial(_not_counselled, until), Where.VISIT, "services_1")]
+
+
+def _not_counselled(until: date) -> Sentence:
+    return Sentence("療程第一次用藥，到 {day} 沒有衛教。", day=until)
 
 
 def _next_visit(visit: MonthVisit, around: Around) -> Found:
     if not visit.lines or visit.next_on is not None:
-        return
+        return NOTHING
     ends = visit.visit_on + timedelta(days=max(days for _weeks, days in visit.lines))
-    if around.today > ends + timedelta(days=policy_on(around.month, "check_next_visit_days")):
-        yield Sentence("藥已於 {day} 用完，之後沒有就醫資料。", day=ends), Where.RECORD, "visit_on"
+    if around.today <= ends + timedelta(days=policy_on(around.month, "check_next_visit_days")):
+        return NOTHING
+    return [(partial(_supply_ended, ends), Where.RECORD, "visit_on")]
+
+
+def _supply_ended(day: date) -> Sentence:
+    return Sentence("藥已於 {day} 用完，之後沒有就醫資料。", day=day)
 
 
 def _cigarettes(visit: MonthVisit, around: Around) -> Found:
-    if not visit.with_cigarettes:
-        yield Sentence("沒有填平均每日支數。"), Where.VISIT, "cigarettes_per_day"
+    return NOTHING if visit.with_cigarettes else [(_no_cigarettes, Where.VISIT, "cigarettes_per_day")]
+
+
+def _no_cigarettes() -> Words:
+    return Words("沒有填平均每日支數。")
 
 
 _RULES: dict[Check, Callable[[MonthVisit, Around], Found]] = {
@@ -256,11 +331,15 @@ def check_cases(cases: Iterable[tuple[int, date]], around: Around) -> list[Findi
     return [
         Finding(
             Check.CASE_WITHOUT_VISIT, level, opened_on, case, None,
-            Sentence("{day} 收案，沒有就醫資料。", day=opened_on), Where.RECORD, "visit_on",
+            partial(_never_came, opened_on), Where.RECORD, "visit_on",
         )
         for case, opened_on in cases
         if around.today > opened_on + wait
     ]  # fmt: skip
+
+
+def _never_came(opened_on: date) -> Sentence:
+    return Sentence("{day} 收案，沒有就醫資料。", day=opened_on)
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,9 +357,6 @@ class DraftFacts:
         return self.typed_on or self.changed_at.astimezone(TAIPEI).date()
 
 
-_CHANGE_BEGUN, _VISIT_BEGUN = Words("修改就醫資料的草稿，尚未送出。"), Words("草稿，尚未登錄。")
-
-
 def check_drafts(drafts: Iterable[DraftFacts], month: date) -> list[Finding]:
     """Drafts that were never finished. Raises PolicyGap."""
     level = level_of(Check.DRAFT, month)
@@ -289,11 +365,19 @@ def check_drafts(drafts: Iterable[DraftFacts], month: date) -> list[Finding]:
     return [
         Finding(
             Check.DRAFT, level, draft.day, draft.case, draft.visit,
-            _CHANGE_BEGUN if draft.visit else _VISIT_BEGUN,
+            _change_begun if draft.visit else _visit_begun,
             Where.VISIT if draft.visit else Where.RECORD, "visit_on",
         )
         for draft in drafts
     ]  # fmt: skip
+
+
+def _change_begun() -> Words:
+    return Words("修改就醫資料的草稿，尚未送出。")
+
+
+def _visit_begun() -> Words:
+    return Words("草稿，尚未登錄。")
 
 
 # --- How a month stands ------------------------------------------------------------------------------------------------

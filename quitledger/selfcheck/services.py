@@ -60,8 +60,7 @@ def sign_month_off(*, month: date, number: int, seen: str, reason: str, by: Acto
             raise PermissionDenied("a month that is not there")
         if check.signed is not None and check.signed.number == number:  # a colleague's, committed just now
             return Signature(check.signed, repeated=True)
-        said = snapshot(check)
-        if digest(said) != seen or number != (check.signed.number if check.signed else 0) + 1:
+        if digest(check) != seen or number != (check.signed.number if check.signed else 0) + 1:
             raise Stale
         incomplete = len(check.incomplete)
         refuse_where(
@@ -72,7 +71,7 @@ def sign_month_off(*, month: date, number: int, seen: str, reason: str, by: Acto
         )  # fmt: skip
         sign_off = SignOff.objects.create(
             institution_id=institution, month=month, number=number, signed_by_id=by.account_id, incomplete=incomplete,
-            reason=reason.strip(), visits=check.books.visits, versions=check.books.versions, seen=said,
+            reason=reason.strip(), visits=check.books.visits, versions=check.books.versions, seen=snapshot(check),
         )  # fmt: skip
         sign_off.refresh_from_db()
         journal.record(

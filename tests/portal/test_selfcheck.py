@@ -187,7 +187,7 @@ def test_every_finding_has_a_way_to_put_it_right(
 ) -> None:
     with step("recorder"):
         case = world.case()
-        finding = Finding(check, Level.INCOMPLETE, MARCH, case.pk, uuid4() if visit else None, "", where, field)
+        finding = Finding(check, Level.INCOMPLETE, MARCH, case.pk, uuid4() if visit else None, str, where, field)
         address, words = way_of(finding, case, is_open)
     assert address.endswith(ends)
     assert words

@@ -49,7 +49,7 @@ ALWAYS = date(2024, 1, 1)
 INTAKE = BaselineFacts(date(2025, 3, 1), 6, 20)
 WHOLE = MonthVisit(
     UUID(int=1), 10, MARCH_4, PHYSICIAN, COUNSELLOR, ((2, 14),), first_of_course=True, next_on=date(2025, 3, 18),
-    intakes=(INTAKE,),
+    intake=INTAKE,
 )  # fmt: skip
 AROUND = Around(
     MARCH, TODAY, [Period(ALWAYS, None)],
@@ -106,14 +106,9 @@ WITHOUT = {"medication_staff": None, "lines": (), "first_of_course": False}
         ({}, {"certificates": {PHYSICIAN: [Validity(date(2025, 3, 5), date(2026, 1, 1))]}}, [(Check.STAFF_CERTIFICATE, "medication_staff")]),
         ({}, {"certificates": {COUNSELLOR: [Validity(None, date(2025, 3, 3)), Validity(MARCH_4, MARCH_4)]}}, []),
         # the intake of the course
-        ({"intakes": ()}, {}, [(Check.FIRST_INTAKE, "taken_on")]),
-        ({"intakes": (BaselineFacts(date(2025, 2, 1), 6, 20),)}, {}, [(Check.FIRST_INTAKE, "taken_on")]),  # 31 days
-        ({"intakes": (BaselineFacts(date(2025, 3, 5), 6, 20),)}, {}, [(Check.FIRST_INTAKE, "taken_on")]),  # the day after
-        ({"intakes": (BaselineFacts(date(2025, 2, 2), 6, 20),)}, {}, []),
-        ({"intakes": (), "first_of_course": False}, {}, []),
-        ({"intakes": (BaselineFacts(MARCH_4, None, 20),)}, {}, [(Check.INTAKE_SCORE, "ftnd_first_cigarette_0")]),
-        ({"intakes": (BaselineFacts(MARCH_4, None, 20), BaselineFacts(MARCH_4, 5, 20))}, {}, []),  # put right later
-        ({"intakes": (BaselineFacts(MARCH_4, None, 20),), "first_of_course": False}, {}, []),
+        ({"intake": None}, {}, [(Check.FIRST_INTAKE, "taken_on")]),
+        ({"intake": None, "first_of_course": False}, {}, []),
+        ({"intake": BaselineFacts(MARCH_4, None, 20)}, {}, [(Check.INTAKE_SCORE, "ftnd_first_cigarette_0")]),
         # weeks and days
         ({"lines": ((2, 15),)}, {}, [(Check.SUPPLY_DAYS, "lines-0-supply_days")]),
         ({"lines": ((2, 14), (1, 6), (4, 27))}, {}, [(Check.SUPPLY_DAYS, "lines-1-supply_days"), (Check.SUPPLY_DAYS, "lines-2-supply_days")]),
@@ -164,7 +159,7 @@ def test_a_supply_that_ended_without_another_visit_is_worth_a_look(
 
 
 def test_findings_tell_what_is_wrong_in_words_that_name_nobody() -> None:
-    visit = replace(WHOLE, lines=((2, 15),), intakes=(), with_cigarettes=False)
+    visit = replace(WHOLE, lines=((2, 15),), intake=None, with_cigarettes=False)
     one, two, three = check_visits([visit], AROUND)
     assert one.message == "療程首日 114/03/04 用藥，當日或之前 30 日內沒有收案評估。"
     assert two.message == "用藥 2 週但填 15 天，應為 14 天。"
@@ -180,7 +175,7 @@ def test_a_check_that_policy_does_not_want_finds_nothing(monkeypatch: pytest.Mon
         return "unchecked" if name in list(Check) else real(day, name)
 
     monkeypatch.setattr(rules, "policy_on", nothing)
-    assert check_visits([replace(WHOLE, lines=((2, 15),), intakes=())], replace(AROUND, contracts=[])) == []
+    assert check_visits([replace(WHOLE, lines=((2, 15),), intake=None)], replace(AROUND, contracts=[])) == []
     assert check_cases([(1, MARCH)], AROUND) == []
     assert check_drafts([DraftFacts(1, None, MARCH, NOW)], MARCH) == []
 
@@ -204,9 +199,7 @@ A_VISIT = st.builds(
     lines=st.lists(st.tuples(st.integers(1, 4), st.integers(1, 28)), max_size=3), first_of_course=st.booleans(),
     with_cigarettes=st.booleans(), next_on=st.none() | st.dates(MARCH, TODAY),
     counselled_on=st.none() | st.dates(MARCH, TODAY),
-    intakes=st.lists(
-        st.builds(BaselineFacts, st.dates(date(2025, 1, 1), TODAY), st.none() | st.integers(0, 10), st.none()), max_size=2
-    ),
+    intake=st.none() | st.builds(BaselineFacts, st.dates(date(2025, 1, 1), TODAY), st.none() | st.integers(0, 10), st.none()),
 )  # fmt: skip
 
 

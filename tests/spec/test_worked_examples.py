@@ -14,7 +14,14 @@ import pytest
 import yaml
 
 from quitledger.accounts.permissions import Role
-from quitledger.cases.rules import FTND_ITEMS, BaselineFacts, FtndAnswers, check_baseline, ftnd_score
+from quitledger.cases.rules import (
+    FTND_ITEMS,
+    BaselineFacts,
+    FtndAnswers,
+    baseline_of_course,
+    check_baseline,
+    ftnd_score,
+)
 from quitledger.corrections.rules import ITEM_KINDS, check_needed, check_signature, check_true_day, is_late
 from quitledger.policy import (
     TAIPEI,
@@ -266,7 +273,8 @@ def selfcheck_example(given):
         UUID(int=1), 1, day, 1 if lines else None, 1 if given.pop("同日衛教", "有") == "有" else None,
         [[int(one["週數"]), int(one["天數"])] for one in lines], given.pop("療程第一次", "否") == "是",
         given.pop("平均每日支數", "有") == "有", parse_date(given.pop("下次就醫")) if "下次就醫" in given else None,
-        parse_date(given.pop("之後的衛教")) if "之後的衛教" in given else None, intakes,
+        parse_date(given.pop("之後的衛教")) if "之後的衛教" in given else None,
+        baseline_of_course(intakes, day),
     )  # fmt: skip
     around = Around(month_of(day), today, [periods["機構合約到"]], {1: [staff]}, certificates)
     found = check_visits([visit], around)
