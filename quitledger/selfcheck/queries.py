@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from decimal import ROUND_HALF_UP, Decimal
+from functools import cached_property
 from typing import Any
 from uuid import UUID
 
@@ -26,7 +27,7 @@ from quitledger.policy import DateError, parse_date
 from quitledger.policy.sentences import Words
 from quitledger.visits.models import Visit
 from quitledger.visits.queries import TIMELINESS, closes_at, drafts_left
-from quitledger.visits.rules import COUNSELLING, MEDICATION, Period, StaffPeriod, Timeliness, month_of
+from quitledger.visits.rules import COUNSELLING, Period, StaffPeriod, Timeliness, month_of
 from quitledger.visits.services import drafts_of
 
 from .models import SignOff
@@ -98,22 +99,22 @@ class MonthCheck:
         """True while the institution can still record and change."""
         return self.moment < self.closes_at
 
-    @property
+    @cached_property
     def visits(self) -> int:
         """Visits in force."""
         return sum(self.days.values())
 
-    @property
+    @cached_property
     def incomplete(self) -> list[Finding]:
         """What keeps the month from being whole."""
         return [one for one in self.findings if one.level is Level.INCOMPLETE]
 
-    @property
+    @cached_property
     def standing(self) -> Standing:
         """How the month stands now."""
         return standing(signed_of(self.signed), self.books, self.visits)
 
-    @property
+    @cached_property
     def checks(self) -> list[tuple[Check, Level, int]]:
         """The checks that found something, in their order, with how often."""
         counted = Counter((one.check, one.level) for one in self.findings)
@@ -264,50 +265,47 @@ def _latest(institution: int, month: date, by: Actor) -> SignOff | None:
     return found
 
 
-@dataclass(slots=True)
-class _Given:
-    """The services of a visit, as they are being gathered."""
-
-    staff: dict[str, int] = field(default_factory=dict)
-    lines: list[tuple[int, int]] = field(default_factory=list)
-    next_on: date | None = None
-    first_of_course: bool = False
-
-
 def _visits(cursor: Any, rows: Sequence[Sequence[Any]], asked: dict[str, Any]) -> list[MonthVisit]:
     """The visits of `rows`; those with which a course of medication began with intake and counselling around them."""
-    given = {row[0]: _Given() for row in rows}
+    counselled_by: dict[int, int] = {}
+    medicated: dict[int, tuple[int, date | None, bool]] = {}  # by whom, the next visit, the first of the course
+    lines: dict[int, list[tuple[int, int]]] = {}
     cursor.execute(_SERVICES, asked)
     for visit, kind, staff, weeks, days, next_on, first in cursor.fetchall():
-        one = given[visit]
-        one.staff[kind] = staff
-        if kind == MEDICATION:
-            one.next_on, one.first_of_course = next_on, bool(first)
-            if weeks is not None:
-                one.lines.append((weeks, days))
-    first_rows = [row for row in rows if given[row[0]].first_of_course]
+        if kind == COUNSELLING:
+            counselled_by[visit] = staff
+            continue
+        medicated[visit] = (staff, next_on, bool(first))
+        if weeks is not None:
+            lines.setdefault(visit, []).append((weeks, days))
+    began = [row for row in rows if row[0] in medicated and medicated[row[0]][2]]
+    intakes, counselled = _around_first(cursor, began, counselled_by)
+    visits = []
+    for key, uid, case, visit_on, with_cigarettes, *_ in rows:
+        staff, next_on, first = medicated.get(key, (None, None, False))
+        intake = baseline_of_course(intakes[case], visit_on) if first and case in intakes else None
+        visits.append(
+            MonthVisit(
+                uid, case, visit_on, staff, counselled_by.get(key), lines.get(key, ()), first, with_cigarettes, next_on,
+                counselled.get(key), intake,
+            )
+        )  # fmt: skip
+    return visits
+
+
+def _around_first(
+    cursor: Any, began: Sequence[Sequence[Any]], counselled_by: Collection[int]
+) -> tuple[dict[int, list[BaselineFacts]], dict[int, date]]:
+    """Of the visits with which a course began: the intakes of their cases, and the first counselling from that day on of
+    those that had none with them."""
     intakes: dict[int, list[BaselineFacts]] = {}
-    counselled: dict[int, date] = {}
-    if first_rows:
-        cursor.execute(_INTAKES, [[row[2] for row in first_rows]])
-        for case, *facts in cursor.fetchall():
-            intakes.setdefault(case, []).append(BaselineFacts(*facts))
-        alone = [row[0] for row in first_rows if COUNSELLING not in given[row[0]].staff]
-        cursor.execute(_COUNSELLED, [alone])
-        counselled = dict(cursor.fetchall())
-    return [_visit(row, given[row[0]], intakes, counselled) for row in rows]
-
-
-def _visit(
-    row: Sequence[Any], given: _Given, intakes: Mapping[int, list[BaselineFacts]], counselled: Mapping[int, date]
-) -> MonthVisit:
-    key, uid, case, visit_on, with_cigarettes, *_ = row
-    first = given.first_of_course
-    return MonthVisit(
-        uid, case, visit_on, given.staff.get(MEDICATION), given.staff.get(COUNSELLING), given.lines, first,
-        with_cigarettes, given.next_on, counselled.get(key),
-        baseline_of_course(intakes[case], visit_on) if first and case in intakes else None,
-    )  # fmt: skip
+    if not began:
+        return intakes, {}
+    cursor.execute(_INTAKES, [[row[2] for row in began]])
+    for case, *facts in cursor.fetchall():
+        intakes.setdefault(case, []).append(BaselineFacts(*facts))
+    cursor.execute(_COUNSELLED, [[row[0] for row in began if row[0] not in counselled_by]])
+    return intakes, dict(cursor.fetchall())
 
 
 def _around(cursor: Any, institution: int, month: date, today: date) -> Around:

@@ -58,8 +58,11 @@ AROUND = Around(
 
 
 def found(visit: MonthVisit, around: Around = AROUND) -> list[tuple[Check, str]]:
-    """The checks that a visit does not pass, with the field to fix."""
-    return [(one.check, one.field) for one in check_visits([visit], around)]
+    """The checks that a visit does not pass, with the field to fix. Asked of two such visits, it is the same twice."""
+    one, other = (check_visits([each], around) for each in (visit, replace(visit, uid=UUID(int=2))))
+    assert [each.message for each in one] == [each.message for each in other]
+    assert all(each.message.endswith("。") for each in one)
+    return [(each.check, each.field) for each in one]
 
 
 def after(days: int, **changes: Any) -> Around:
@@ -229,6 +232,7 @@ def test_a_case_without_a_visit_is_worth_a_look_after_some_days(days: int, expec
     listed = check_cases([(7, opened)], AROUND)
     assert len(listed) == expected
     for one in listed:
+        assert one.message == "114/03/17 收案，沒有就醫資料。"
         assert (one.check, one.level, one.case, one.visit, one.where) == (
             Check.CASE_WITHOUT_VISIT, Level.LOOK, 7, None, Where.RECORD
         )  # fmt: skip
