@@ -217,7 +217,7 @@ def month_check(month: date, *, moment: datetime, today: date, by: Actor) -> Mon
         visits = _visits(cursor, rows, asked)
         cursor.execute(_CASES, asked)
         cases = cursor.fetchall()
-        around = _around(cursor, institution, month, today)
+        around = _around(cursor, asked, today)
     drafts = _drafts(by)
     own = [one for one in drafts if month_of(one.day) == month]
     earlier = [one for one in drafts if one.day < month and moment < until]
@@ -308,24 +308,29 @@ def _around_first(
     return intakes, dict(cursor.fetchall())
 
 
-def _around(cursor: Any, institution: int, month: date, today: date) -> Around:
+# Contracts of the institution, of its staff, and their certificates: of none, of whom, of what.
+_AROUND = """
+SELECT 'contract', NULL, starts_on, ends_on, false, false FROM institutions_contract WHERE institution_id = %(institution)s
+UNION ALL SELECT 'staff', staff_id, starts_on, ends_on, may_medicate, may_counsel FROM institutions_staffcontract
+  WHERE institution_id = %(institution)s
+UNION ALL SELECT 'certificate', staff_id, starts_on, ends_on, false, false FROM institutions_certificate
+  WHERE staff_id IN (SELECT staff_id FROM institutions_staffcontract WHERE institution_id = %(institution)s)
+"""
+
+
+def _around(cursor: Any, asked: dict[str, Any], today: date) -> Around:
+    contracts: list[Period] = []
     staff: dict[int, list[StaffPeriod]] = {}
     certificates: dict[int, list[Validity]] = {}
-    cursor.execute("SELECT starts_on, ends_on FROM institutions_contract WHERE institution_id = %s", [institution])
-    contracts = [Period(*row) for row in cursor.fetchall()]
-    cursor.execute(
-        "SELECT staff_id, starts_on, ends_on, may_medicate, may_counsel FROM institutions_staffcontract"
-        " WHERE institution_id = %s",
-        [institution],
-    )
-    for member, *period in cursor.fetchall():
-        staff.setdefault(member, []).append(StaffPeriod(*period))
-    cursor.execute(
-        "SELECT staff_id, starts_on, ends_on FROM institutions_certificate WHERE staff_id = ANY (%s)", [list(staff)]
-    )
-    for member, *validity in cursor.fetchall():
-        certificates.setdefault(member, []).append(Validity(*validity))
-    return Around(month, today, contracts, staff, certificates)
+    cursor.execute(_AROUND, asked)
+    for what, member, starts_on, ends_on, may_medicate, may_counsel in cursor.fetchall():
+        if what == "contract":
+            contracts.append(Period(starts_on, ends_on))
+        elif what == "staff":
+            staff.setdefault(member, []).append(StaffPeriod(starts_on, ends_on, may_medicate, may_counsel))
+        else:
+            certificates.setdefault(member, []).append(Validity(starts_on, ends_on))
+    return Around(asked["month"], today, contracts, staff, certificates)
 
 
 def _drafts(by: Actor) -> list[DraftFacts]:
