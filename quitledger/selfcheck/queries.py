@@ -152,8 +152,9 @@ def signed_of(sign_off: SignOff | None) -> Signed | None:
 
 
 # What retention empties years later is no change of the month: whose visit it is, is asked of the few changed since.
-CHANGED_SINCE = """v.changed_at > {signed_at} AND EXISTS (
-    SELECT FROM cases_person p WHERE p.id = v.person_id AND p.emptied_run IS NULL)"""
+# (CASE, not AND: NULL AND … would be asked of every visit of a month that nobody has signed off.)
+CHANGED_SINCE = """CASE WHEN v.changed_at > {signed_at} THEN EXISTS (
+    SELECT FROM cases_person p WHERE p.id = v.person_id AND p.emptied_run IS NULL) END"""
 # What each row of a visit says, and apart from it what its services say: joined here, they are read twice as fast.
 _VISITS = f"""
 SELECT v.id, v.uid, v.case_id, v.visit_on, v.cigarettes_per_day IS NOT NULL, {TIMELINESS}, v.in_force, v.version,
