@@ -102,8 +102,9 @@ def selfcheck_month(request: Request, month: date) -> HttpResponse:
 
 
 def _page(request: Request, check: MonthCheck, form: SignForm | None = None, status: int = 200) -> HttpResponse:
-    by, asked, after = request.desk.actor, request.GET.get("check", ""), next_month(check.month)
-    found = [one for one in check.findings if asked not in list(Check) or one.check == asked]
+    by, after = request.desk.actor, next_month(check.month)
+    asked = next((one for one in Check if one == request.GET.get("check")), None)
+    found = [one for one in check.findings if one.check is asked] if asked else check.findings
     page = Paginator(found, PAGE_ROWS).get_page(request.GET.get("page"))
     as_list = request.GET.get("view") == "list"
     rows: list[Any] = []
@@ -121,7 +122,7 @@ def _page(request: Request, check: MonthCheck, form: SignForm | None = None, sta
         form = SignForm(initial={"number": number, "seen": digest(check)})
     before = (check.month - timedelta(days=1)).replace(day=1)
     context = {
-        "check": check, "form": form, "page": page, "asked": Check(asked) if asked in list(Check) else None,
+        "check": check, "form": form, "page": page, "asked": asked,
         "as_list": as_list, "listed": listed, "rows": rows, "query_url": days_address(check.month, after - timedelta(days=1)),
         "findings": _lines(page, cases, check.is_open), "drafts": _lines(check.drafts, cases, check.is_open),
         "late": _lines(check.late, cases, is_open=False), "over": after <= request.desk.today,

@@ -182,7 +182,10 @@ FROM visits_visit v
 WHERE v.institution_id = {{institution}} AND v.visit_on >= %(month)s AND v.visit_on < %(next)s
 """  # noqa: S608 - our own words
 _INTAKES = """
-SELECT case_id, taken_on, ftnd_score, cigarettes_per_day FROM cases_baseline WHERE case_id = ANY (%s) ORDER BY recorded_at
+SELECT case_id, taken_on, ftnd_score, cigarettes_per_day FROM cases_baseline
+WHERE case_id IN (SELECT v.case_id FROM visits_visit v WHERE v.institution_id = %(institution)s
+  AND v.visit_on >= %(month)s AND v.visit_on < %(next)s AND v.in_force)
+ORDER BY recorded_at
 """
 _COUNSELLED = """
 SELECT v.id, (SELECT o.visit_on FROM visits_visit o JOIN visits_service s ON s.visit_id = o.id AND s.kind = 'counselling'
@@ -280,7 +283,7 @@ def _visits(cursor: Any, rows: Sequence[Sequence[Any]], asked: dict[str, Any]) -
         if weeks is not None:
             lines.setdefault(visit, []).append((weeks, days))
     began = [row for row in rows if row[0] in medicated and medicated[row[0]][2]]
-    intakes, counselled = _around_first(cursor, began, counselled_by)
+    intakes, counselled = _around_first(cursor, began, counselled_by, asked)
     visits = []
     for key, uid, case, visit_on, with_cigarettes, *_ in rows:
         staff, next_on, first = medicated.get(key, (None, None, False))
@@ -295,14 +298,14 @@ def _visits(cursor: Any, rows: Sequence[Sequence[Any]], asked: dict[str, Any]) -
 
 
 def _around_first(
-    cursor: Any, began: Sequence[Sequence[Any]], counselled_by: Collection[int]
+    cursor: Any, began: Sequence[Sequence[Any]], counselled_by: Collection[int], asked: dict[str, Any]
 ) -> tuple[dict[int, list[BaselineFacts]], dict[int, date]]:
     """Of the visits with which a course began: the intakes of their cases, and the first counselling from that day on of
     those that had none with them."""
     intakes: dict[int, list[BaselineFacts]] = {}
     if not began:
         return intakes, {}
-    cursor.execute(_INTAKES, [[row[2] for row in began]])
+    cursor.execute(_INTAKES, asked)
     for case, *facts in cursor.fetchall():
         intakes.setdefault(case, []).append(BaselineFacts(*facts))
     cursor.execute(_COUNSELLED, [[row[0] for row in began if row[0] not in counselled_by]])

@@ -152,6 +152,17 @@ class Around:
     certificates: Mapping[int, Sequence[Validity]] = field(default_factory=dict)
     _known: dict[Any, bool] = field(default_factory=dict, init=False, repr=False, compare=False)
 
+    def is_in_order(self, visit: MonthVisit) -> bool:
+        """True where nothing is wrong with the contracts and certificates of the visit's day and staff. Raises PolicyGap."""
+        asked = (visit.visit_on, visit.medication_staff, visit.counselling_staff)
+        known = self._known.get(asked)
+        if known is None:
+            known = self._known[asked] = not self.lacks_contract(visit.visit_on) and not any(
+                self.lacks_staff_contract(staff, kind, visit.visit_on) or self.lacks_certificate(staff, visit.visit_on)
+                for kind, staff in visit.staff
+            )
+        return known
+
     def lacks_contract(self, day: date) -> bool:
         """True where the institution should have a contract on the day and has none. Raises PolicyGap."""
         known = self._known.get(day)
@@ -192,8 +203,18 @@ def check_visits(visits: Iterable[MonthVisit], around: Around) -> list[Finding]:
     found = []
     asked = [(check, level_of(check, around.month), rule) for check, rule in _RULES.items()]
     asked = [one for one in asked if one[1] is not Level.UNCHECKED]
+    # Most visits need not be asked everything: what is left, by whether the contracts are in order and medicine was given.
+    left = {
+        (in_order, medicated): [
+            one
+            for one in asked
+            if not (in_order and one[0] in _CONTRACTS or not medicated and one[0] in _OF_MEDICATION)
+        ]
+        for in_order in (True, False)
+        for medicated in (True, False)
+    }
     for visit in visits:
-        for check, level, rule in asked:
+        for check, level, rule in left[around.is_in_order(visit), visit.medication_staff is not None]:
             for say, where, name in rule(visit, around):
                 found.append(Finding(check, level, visit.visit_on, visit.case, visit.uid, say, where, name))
     return found
@@ -304,6 +325,8 @@ def _no_cigarettes() -> Words:
     return Words("沒有填平均每日支數。")
 
 
+_CONTRACTS = (Check.INSTITUTION_CONTRACT, Check.STAFF_CONTRACT, Check.STAFF_CERTIFICATE)
+_OF_MEDICATION = (Check.FIRST_INTAKE, Check.INTAKE_SCORE, Check.SUPPLY_DAYS, Check.COUNSELLING, Check.NEXT_VISIT)
 _RULES: dict[Check, Callable[[MonthVisit, Around], Found]] = {
     Check.INSTITUTION_CONTRACT: _institution_contract,
     Check.STAFF_CONTRACT: _staff_contract,
