@@ -294,6 +294,28 @@ def test_an_address_is_set_and_taken_away_by_its_owner(browse: Any) -> None:
     assert browse("desk_officer").get("/reminders").status_code == 403
 
 
+@pytest.mark.parametrize(
+    "typed",
+    [
+        "a@example.org\nBcc: b@example.org",
+        "a@example.org, b@example.org",
+        "a@example.org\r",
+        "A <a@example.org>",
+        "@",
+        "a" * 250 + "@example.org",
+        "\x00",
+    ],
+)
+def test_an_address_that_is_none_or_more_than_one_is_refused(browse: Any, typed: str) -> None:
+    browser = browse("recorder")
+    answer = browser.send("/reminders", {"address": typed})
+    with step("recorder") as by:
+        kept = list(ReminderAddress.objects.filter(account_id=by.account_id).values_list("address", flat=True))
+    # White space around an address is none of it.
+    assert (answer.status_code, kept) in ((422, []), (302, ["a@example.org"]))
+    assert (answer.status_code == 302) == (typed.strip() == "a@example.org")
+
+
 def test_the_first_page_tells_what_is_missing_on_the_days_of_policy_and_leads_there(committed: Any, owner: Any) -> None:
     uid = recorded(committed, MARCH_15, days=15)
     home = Browser("recorder").get("/")
