@@ -76,6 +76,7 @@ INSTALLED_APPS = [
     "quitledger.visits",
     "quitledger.corrections",
     "quitledger.batches",
+    "quitledger.selfcheck",
     "quitledger.retention",
     "quitledger.portal",
     "quitledger.ops",
@@ -153,7 +154,15 @@ CACHES = {
         "OPTIONS": {"MAX_ENTRIES": 100_000},
     }
 }
-EMAIL_BACKEND = "django.core.mail.backends.console.EmailBackend"
+# QUITLEDGER_SMTP: the server that takes reminders, smtp://user:password@host:587 (STARTTLS) or smtps://…:465; without one
+# they are printed. QUITLEDGER_MAIL_FROM: who sends them.
+_smtp = urlsplit(os.environ.get("QUITLEDGER_SMTP", ""))
+EMAIL_BACKEND = f"django.core.mail.backends.{'smtp' if _smtp.hostname else 'console'}.EmailBackend"
+EMAIL_HOST, EMAIL_PORT = _smtp.hostname or "", _smtp.port or 0
+EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = unquote(_smtp.username or ""), unquote(_smtp.password or "")
+EMAIL_USE_TLS, EMAIL_USE_SSL = _smtp.scheme == "smtp" and bool(_smtp.username), _smtp.scheme == "smtps"
+EMAIL_TIMEOUT = 30  # seconds
+DEFAULT_FROM_EMAIL = os.environ.get("QUITLEDGER_MAIL_FROM", "quitledger@localhost")
 
 # --- sign-in -------------------------------------------------------------------------------------------------------
 AUTH_USER_MODEL = "accounts.User"

@@ -30,6 +30,10 @@ class Permission(StrEnum):
     CORRECTION_SIGN = "correction.sign"
     CORRECTION_REGISTER = "correction.register"
     CORRECTION_DECIDE = "correction.decide"
+    SELFCHECK_READ = "selfcheck.read"
+    SELFCHECK_SIGN = "selfcheck.sign"
+    SELFCHECK_REVIEW = "selfcheck.review"
+    SELFCHECK_REMIND = "selfcheck.remind"
     WINDOW_EXTEND = "window.extend"
     COURSE_REVIEW = "course.review"
     COURSE_RECOMPUTE = "course.recompute"
@@ -97,6 +101,7 @@ _RECORDS = {
     _P.CORRECTION_READ,
     _P.CORRECTION_APPLY,
     _P.CORRECTION_SIGN,  # the second signature; which of the two must be a supervisor: corrections.rules
+    _P.SELFCHECK_READ,
 }
 _PEOPLE = {
     _P.ACCOUNT_READ,
@@ -120,6 +125,7 @@ _DESK = _PEOPLE | {
     _P.CORRECTION_REGISTER,
     _P.STATISTICS_READ,
     _P.CORRECTION_DECIDE,
+    _P.SELFCHECK_REVIEW,
     _P.COURSE_REVIEW,
     _P.REGISTER_READ,
     _P.REGISTER_RECORD,
@@ -128,7 +134,7 @@ _DESK = _PEOPLE | {
 
 PERMISSIONS: dict[Role, frozenset[Permission]] = {
     Role.RECORDER: frozenset(_RECORDS),
-    Role.SUPERVISOR: frozenset(_RECORDS | _PEOPLE | {_P.AUDIT_READ}),
+    Role.SUPERVISOR: frozenset(_RECORDS | _PEOPLE | {_P.AUDIT_READ, _P.SELFCHECK_SIGN}),
     Role.DESK_OFFICER: frozenset(_DESK),
     Role.DESK_SUPERVISOR: frozenset(_DESK | {_P.WINDOW_EXTEND} | _RETENTION),
     Role.ANALYST: frozenset({_P.STATISTICS_READ}),

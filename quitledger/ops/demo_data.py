@@ -24,6 +24,7 @@ from quitledger.institutions.membership_services import add_membership
 from quitledger.institutions.models import Institution
 from quitledger.institutions.services import record_institution, record_staff
 from quitledger.policy import TAIPEI
+from quitledger.selfcheck.services import record_address
 from quitledger.visits.services import record_medicine, record_visits
 
 from . import demo_story
@@ -107,8 +108,10 @@ def _accounts(institutions: dict[str, Institution], today: date) -> dict[str, Ac
         for code, role in places.items():
             first = demo_story.first_day(today)
             add_membership(user=user, institution=institutions[code], role=role, starts_on=first, by=SYSTEM)
+            here = Actor(user.pk, institutions[code].pk, role, display_name)
+            record_address(address=f"{username}@example.invalid", by=here)  # reminders of the demo are printed
             if role is Role.RECORDER:
-                recorders[code] = Actor(user.pk, institutions[code].pk, role, display_name)
+                recorders[code] = here
     return recorders
 
 

@@ -357,7 +357,9 @@ class Teller:
             uid(f"visit {row.code} {someone.serial} {day}"),
             day,
             time(chance.randrange(8, 18), chance.randrange(0, 60, 5)) if chance.random() < 0.4 else None,
-            Medication(prescriber.uid, (Line(medicine, weeks),)) if weeks and prescriber else None,
+            Medication(prescriber.uid, (Line(medicine, weeks, self._days(weeks, someone, day)),))
+            if weeks and prescriber
+            else None,
             Counselling(counsellor.uid, "telephone" if not weeks and chance.random() < 0.2 else "in_person")
             if counsellor and (not weeks or chance.random() < 0.8)
             else None,
@@ -368,6 +370,12 @@ class Teller:
         recorded_at = self._recorded_at(entry)
         if entry.kinds and recorded_at <= self.now:
             story.visits.append((entry, recorded_at))
+
+    def _days(self, weeks: int, someone: Someone, day: date) -> int:
+        """Seven a week, but for a few slips of last month, left for its self-check to find."""
+        last_month = (self.today.replace(day=1) - timedelta(days=1)).replace(day=1)
+        slip = someone.serial % 6 == 0 and weeks < 4 and day.replace(day=1) == last_month
+        return weeks * 7 + (1 if slip else 0)
 
     def _colleague(self, kind: str, day: date) -> Colleague | None:
         able = [colleague for colleague in self.colleagues if colleague.gives(kind, day)]

@@ -6,8 +6,10 @@ A job whose worker was killed is begun again by another worker, so that every jo
 
 import logging
 from datetime import UTC, datetime
+from smtplib import SMTPException
 from uuid import UUID, uuid4
 
+from django.core.mail import send_mail
 from django.db import InterfaceError, OperationalError, connection, transaction
 from procrastinate import App, Blueprint, JobContext, RetryStrategy
 from procrastinate.exceptions import UniqueViolation
@@ -17,8 +19,11 @@ from quitledger.accounts.actors import SYSTEM, Actor
 from quitledger.accounts.models import User
 from quitledger.accounts.scope import scoped
 from quitledger.audit import journal
+from quitledger.audit.database import programme_now
 from quitledger.batches import services as batches
 from quitledger.portal.transactions import enter
+from quitledger.selfcheck.letters import body_of, subject_of
+from quitledger.selfcheck.services import begin_reminders, give_reminder_back
 
 HEARTBEAT_EVERY = 5.0  # seconds between two signs of life of a worker
 DEAD_AFTER = 15.0  # seconds without one
@@ -81,6 +86,27 @@ def clear_batches(timestamp: int) -> int:
     """Throw away what files and comparisons hold beyond their time. Returns how many."""
     with scoped(SYSTEM):
         return batches.remove_expired(by=SYSTEM)
+
+
+@jobs.periodic(cron="5 * * * *")
+@jobs.task(name="remind", queueing_lock="remind", retry=once_more)
+def remind(timestamp: int) -> int:
+    """Mail whoever has something missing of last month, on the days and from the hour of policy. Returns the letters sent.
+
+    Done twice it sends nothing twice: a letter is claimed before it is sent. One that could not be sent is given back.
+    """
+    moment, sent = programme_now(), 0
+    for letter in begin_reminders(moment=moment, by=SYSTEM):
+        try:
+            send_mail(subject_of(letter), body_of(letter), None, [letter.address])
+        except (OSError, SMTPException) as fault:  # the mail server, not the letter: the others may go
+            log.warning("a reminder could not be sent: %s", type(fault).__name__)
+            give_reminder_back(letter, moment=moment, by=SYSTEM)
+        else:
+            sent += 1
+    if sent:
+        log.info("sent %s reminders", sent)
+    return sent
 
 
 @jobs.periodic(cron="* * * * * */15")  # the last is the seconds

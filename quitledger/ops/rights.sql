@@ -87,6 +87,12 @@ GRANT SELECT, INSERT, DELETE ON corrections_evidencefile TO {app};
 GRANT SELECT, INSERT, UPDATE ON corrections_askedidentity TO {app};
 GRANT SELECT ON corrections_evidence_history TO {app};
 
+-- Self-check: a sign-off is written once, by whom and when is the database's word. Addresses for reminders are their
+-- accounts' own; the job reads them and notes that it has reminded.
+GRANT SELECT, INSERT ON selfcheck_signoff TO {app};
+GRANT SELECT, INSERT, UPDATE (address, changed_at) ON selfcheck_reminderaddress TO {app};
+GRANT SELECT, INSERT, UPDATE (failed) ON selfcheck_reminder TO {app};
+
 -- Row-level security, made anew from here on.
 DO $$
 DECLARE p record;
@@ -105,7 +111,8 @@ BEGIN
     'cases_case', 'cases_case_history', 'cases_baseline', 'cases_baseline_history',
     'visits_visit', 'visits_visit_history', 'visits_service', 'visits_service_history',
     'visits_medicationline', 'visits_medicationline_history',
-    'visits_servicemonth', 'visits_servicemonth_history', 'visits_course', 'visits_coursefinding'] LOOP
+    'visits_servicemonth', 'visits_servicemonth_history', 'visits_course', 'visits_coursefinding',
+    'selfcheck_signoff'] LOOP
     EXECUTE format('CREATE POLICY scope ON %I USING (CASE WHEN (SELECT current_scope()) = 0 THEN true
       ELSE institution_id = (SELECT current_scope()) END) WITH CHECK (institution_id = (SELECT current_scope()))', t);
   END LOOP;
@@ -194,6 +201,11 @@ BEGIN
     EXECUTE format('CREATE POLICY scope ON %I USING (institution_id = (SELECT current_scope()))', t);
   END LOOP;
 END $$;
+-- Addresses for reminders: each account its own; the job, which acts for nobody, reads them all and keeps the reminders.
+CREATE POLICY own ON selfcheck_reminderaddress USING (account_id = (SELECT current_account()));
+CREATE POLICY job ON selfcheck_reminderaddress FOR SELECT
+  USING ((SELECT current_scope()) = 0 AND (SELECT current_account()) IS NULL);
+CREATE POLICY job ON selfcheck_reminder USING ((SELECT current_scope()) = 0 AND (SELECT current_account()) IS NULL);
 
 -- Extensions are everybody's to see and the agency's to give.
 CREATE POLICY see ON visits_windowextension FOR SELECT USING (true);

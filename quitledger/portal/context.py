@@ -90,6 +90,12 @@ _MENU: list[tuple[str, Any, Permission | None, set[str]]] = [
             "correction_identity",
         },
     ),
+    (
+        "selfcheck_index",
+        gettext_lazy("每月自行清查"),
+        Permission.VISIT_READ,
+        {"selfcheck_month", "selfcheck_sign", "selfcheck_review", "selfcheck_signed", "reminder_address"},
+    ),
     ("window_list", gettext_lazy("登錄期限"), Permission.VISIT_READ, {"window_extend"}),
     ("course_finding_list", gettext_lazy("療程次變動"), Permission.COURSE_REVIEW, set()),
     (

@@ -2,11 +2,9 @@
 
 from collections.abc import Iterator
 from datetime import date, timedelta
-from time import time
 from typing import Any
 from uuid import UUID
 
-from allauth.account.internal.flows.login import get_authentication_records
 from django import forms
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
@@ -57,11 +55,10 @@ from .downloads import table_file
 from .evidence import evidence_of
 from .forms import Form, PlainTextField, RocDateField, RocMonthField, add_problems, shown
 from .permissions import needs
-from .sign_in import sign_in_again
+from .sign_in import proved_again, sign_in_again
 from .transactions import Request
 
 PAGE_ROWS = 25
-_ASKED = "signing"  # in the session: since when which application waits for its signature
 
 
 # --- Lists ---------------------------------------------------------------------------------------------------------------
@@ -393,7 +390,7 @@ def correction_step(request: Request, uid: UUID, step: str) -> HttpResponse:
     by = request.desk.actor
     if not by.may(TRANSITIONS[taken].permission):
         raise PermissionDenied(step)
-    if taken is Step.SIGN and not _signed_in_again(request, application):
+    if taken is Step.SIGN and not proved_again(request, f"{application.uid} {application.version}"):
         return sign_in_again(request)
     items = list(application.items.order_by("position"))
     form: Form = StepForm(request.POST, auto_id=f"{step}_%s")
@@ -471,15 +468,3 @@ def _done(step: Step, application: Application) -> str:
         State.SECOND: _("%(number)s 是單人機構的申請，等另一位承辦人複審。"),
     }
     return (sentences.get(step) or ended[State(application.state)]) % {"number": number}
-
-
-def _signed_in_again(request: Request, application: Application) -> bool:
-    """True when whoever signs has proved who he is since he asked to sign this very version. (Asks it to be kept.)"""
-    asked = request.session.get(_ASKED, {})
-    this = f"{application.uid} {application.version}"
-    proofs = [one for one in get_authentication_records(request, request.user) if one.get("reauthenticated")]
-    if this in asked and proofs and proofs[-1]["at"] >= asked[this]:
-        request.session[_ASKED] = {}
-        return True
-    request.session[_ASKED] = {this: time()}
-    return False

@@ -67,6 +67,11 @@ def default_days(today: date) -> tuple[date, date]:
     return (today.replace(day=1) - timedelta(days=1)).replace(day=1), today
 
 
+def days_address(first: date, last: date) -> str:
+    """The address of the visits from `first` to `last`."""
+    return f"{reverse('visit_query')}?{urlencode({'first': format_roc(first), 'last': format_roc(last)})}"
+
+
 def month_links(today: date) -> list[tuple[date, str]]:
     """The last MONTHS_OFFERED months, latest first, with the address of each month's visits."""
     links = []
@@ -74,12 +79,7 @@ def month_links(today: date) -> list[tuple[date, str]]:
     for _month in range(MONTHS_OFFERED):
         first = last.replace(day=1)
         month_end = (first + timedelta(days=31)).replace(day=1) - timedelta(days=1)
-        links.append(
-            (
-                first,
-                f"{reverse('visit_query')}?{urlencode({'first': format_roc(first), 'last': format_roc(month_end)})}",
-            )
-        )
+        links.append((first, days_address(first, month_end)))
         last = first - timedelta(days=1)
     return links
 

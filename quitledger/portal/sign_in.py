@@ -11,10 +11,12 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import wraps
 from http import HTTPStatus
+from time import time
 from typing import Any
 
 from allauth.account import forms as account_forms
 from allauth.account.adapter import get_adapter
+from allauth.account.internal.flows.login import get_authentication_records
 from allauth.account.internal.flows.reauthentication import raise_if_reauthentication_required, suspend_request
 from allauth.core import context
 from allauth.core.exceptions import ReauthenticationRequired
@@ -54,6 +56,7 @@ _WORDS: dict[str, Any] = {
     "enter_current_password": gettext_lazy("目前的密碼不正確。"),
     "incorrect_code": gettext_lazy("代碼不正確或已過期，請輸入最新的一組。"),
 }
+_ASKED = "signing"  # in the session: since when what waits for its signature
 _TOO_MANY = ("too_many_login_attempts", "rate_limited")
 
 
@@ -255,6 +258,17 @@ def sign_in_again(request: HttpRequest) -> HttpResponse:
     ways = get_adapter().get_reauthentication_methods(request.user)
     answer: HttpResponse = suspend_request(request, ways[0]["url"] if ways else reverse("account_login"))
     return answer
+
+
+def proved_again(request: HttpRequest, what: str) -> bool:
+    """True when whoever signs has proved who he is since he asked to sign this very thing. (Asks it to be kept.)"""
+    asked = request.session.get(_ASKED, {})
+    proofs = [one for one in get_authentication_records(request, request.user) if one.get("reauthenticated")]
+    if what in asked and proofs and proofs[-1]["at"] >= asked[what]:
+        request.session[_ASKED] = {}
+        return True
+    request.session[_ASKED] = {what: time()}
+    return False
 
 
 def serve(view: Callable[..., Any], needs: Access) -> View:

@@ -1,9 +1,13 @@
 """Addresses of the portal's own pages. Identity numbers never stand in one."""
 
+from datetime import date
+
 from django.urls import path, register_converter
 
 from quitledger.batches.columns import Kind
 from quitledger.corrections.rules import ItemKind, Step
+from quitledger.policy import parse_month
+from quitledger.policy.roc_formats import ROC_EPOCH
 
 from . import (
     applying,
@@ -27,6 +31,7 @@ from . import (
     policies,
     query,
     registers,
+    selfcheck,
     sign_in,
     statistics,
     visits,
@@ -107,9 +112,22 @@ class RowKind:
         return value
 
 
+class MonthInAddress:
+    """A month, 114-03 or 2025-03; its first day."""
+
+    regex = "[0-9]{2,4}-[0-9]{1,2}"
+
+    def to_python(self, value: str) -> date:
+        return parse_month(value)  # what is no month is no address of ours: DateError is a ValueError
+
+    def to_url(self, value: date) -> str:
+        return f"{value.year - ROC_EPOCH}-{value:%m}"
+
+
 register_converter(FileFormat, "format")
 register_converter(SheetFormat, "sheet")
 register_converter(RowKind, "rows")
+register_converter(MonthInAddress, "month")
 register_converter(RegisterName, "register")
 register_converter(CorrectionKind, "kind")
 register_converter(CorrectionStep, "step")
@@ -160,6 +178,15 @@ urlpatterns = [
     path("corrections/<uuid:uid>/identity", corrections.correction_identity, name="correction_identity"),
     path("corrections/<uuid:uid>/items/<uuid:item>", applying.correction_item, name="correction_item"),
     path("corrections/<uuid:uid>/<step:step>", corrections.correction_step, name="correction_step"),
+    path("selfcheck", selfcheck.selfcheck_index, name="selfcheck_index"),
+    path("selfcheck/<month:month>", selfcheck.selfcheck_month, name="selfcheck_month"),
+    path("selfcheck/<month:month>/sign", selfcheck.selfcheck_sign, name="selfcheck_sign"),
+    path("selfcheck/<month:month>/review", selfcheck.selfcheck_review, name="selfcheck_review"),
+    path(
+        "selfcheck/<month:month>/review.<format:file_format>", selfcheck.selfcheck_download, name="selfcheck_download"
+    ),
+    path("selfcheck/signed/<uuid:uid>", selfcheck.selfcheck_signed, name="selfcheck_signed"),
+    path("reminders", selfcheck.reminder_address, name="reminder_address"),
     path("visits.<format:file_format>", query.visit_download, name="visit_download"),
     path("cases/<uuid:uid>/sheet.pdf", paper.case_sheet, name="case_sheet"),
     path("corrections/<uuid:uid>/form.pdf", paper.correction_form, name="correction_form"),

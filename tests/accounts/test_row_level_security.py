@@ -71,6 +71,17 @@ TOLD = {
 BY_DESK = {"insert": BY_THE_AGENCY, "update": ("unseen", "unseen", "no scope", "done", "unseen")}
 LISTED = {"select": SEEN, **BY_DESK}
 PUBLISHED = {"select": FREE, **BY_DESK}
+# The job's, which acts for nobody; here somebody asks.
+BY_THE_JOB = {
+    "select": ("unseen", "unseen", "no scope", "unseen", "unseen"),
+    "insert": ("refused", "refused", "no scope", "refused", "refused"),
+    "update": ("unseen", "unseen", "no scope", "unseen", "unseen"),
+}  # fmt: skip
+# The account's that asks, in whatever scope.
+OWN = {
+    "select": IN_ANY_SCOPE, "update": IN_ANY_SCOPE,
+    "insert": ("refused", "refused", "no scope", "refused", "refused"),  # of nobody's
+}  # fmt: skip
 OF_THE_DESK = {"select": ("unseen", "unseen", "no scope", "done", "unseen")}
 PASSING = {"select": FREE, "insert": FREE, "update": FREE, "delete": FREE}  # sessions, attempts, jobs
 
@@ -148,6 +159,9 @@ TABLES = {
     "retention_plannedperson": NOTHING,
     "retention_run": NOTHING,
     "retention_run_history": NOTHING,
+    "selfcheck_reminder": BY_THE_JOB,
+    "selfcheck_reminderaddress": OWN,
+    "selfcheck_signoff": {"select": SEEN, "insert": IN_ANY_SCOPE},  # a trigger refuses: selfcheck/test_services.py
     "visits_course": KEPT,
     "visits_coursefinding": KEPT,
     "visits_draft": MINE,
@@ -183,6 +197,8 @@ ROWS = {
     "institutions_institutiondetails": "code = '9900000019'",
     "institutions_contract": f"institution_{THE_CLINIC}",
     "accounts_notice": "kind = 'password_reset'",
+    "selfcheck_reminder": "sent_on = '2025-04-01'",
+    "selfcheck_reminderaddress": "address = 'a@example.org'",
     "institutions_membership": "user_id = (SELECT id FROM accounts_user WHERE username = 'recorder')",
 }
 EXTENSION = (
@@ -221,6 +237,15 @@ def clinic(committed: Any, owner: psycopg.Connection) -> dict[str, int]:
     )
     an_evidence(owner, at)
     a_batch(owner, at)
+    owner.execute(
+        "INSERT INTO selfcheck_signoff (institution_id, month, number, signed_by_id, incomplete, reason, visits, versions, seen)"
+        " VALUES (%s, '2025-04-01', 1, %s, 0, '', 0, 0, '{}')", [ids["clinic"], ids["supervisor"]]
+    )  # fmt: skip
+    owner.execute(
+        "WITH a AS (INSERT INTO selfcheck_reminderaddress (account_id, address) VALUES (%s, 'a@example.org') RETURNING account_id)"
+        " INSERT INTO selfcheck_reminder (account_id, sent_on, failed) SELECT account_id, '2025-04-01', false FROM a",
+        [ids["supervisor"]],
+    )  # fmt: skip
     owner.execute((EXTENSION % "01").format(**ids))
     owner.execute(
         "WITH m AS (INSERT INTO cases_merge (uid, kept_id, merged_id, reason, decided_by_id)"

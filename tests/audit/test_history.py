@@ -41,6 +41,8 @@ NOT_FOLLOWED = {
     "corrections_evidencefile",  # what it is stands in its row, which is followed, with the digest of what was sent
     "accounts_session", "accounts_onetimecode",  # passing
     "accounts_notice",  # written once
+    "selfcheck_signoff",  # written once, and append-only itself
+    "selfcheck_reminder", "selfcheck_reminderaddress",  # passing: that somebody was reminded today, and where to
     "cases_mergedrecord",  # written once
     "retention_plannedperson",  # a plan stays; what becomes of each is said once
 }  # fmt: skip

@@ -13,10 +13,12 @@ from typing import Any
 
 import psycopg
 
-from . import courses, evening, files, growth, lists, proof, recording, replica
+from . import courses, evening, files, growth, lists, proof, recording, replica, selfcheck
 from .nation import OPEN_DAYS, nation
 
-PARTS = ("courses", "proof", "lists", "recording", "files", "evening", "replica")  # of one nation; growth makes its own
+PARTS = (  # of one nation; growth makes its own
+    "courses", "proof", "lists", "selfcheck", "recording", "files", "evening", "replica",
+)  # fmt: skip
 
 
 def main() -> None:
@@ -58,6 +60,7 @@ def _in_one_nation(parts: list[str], quick: bool, workers: int, result: dict[str
             "courses": lambda: courses.measure(made, tell=tell),
             "proof": lambda: proof.measure(made, tell=tell),
             "lists": lambda: lists.measure(made, workers=workers, requests=60 if quick else 240, tell=tell),
+            "selfcheck": lambda: selfcheck.measure(made, workers=workers, requests=20 if quick else 100, tell=tell),
             "recording": lambda: recording.measure(made, workers=workers, plan=plan, tell=tell),
             "files": lambda: files.measure(made, rows=2_000 if quick else 100_000, tell=tell),
             "evening": lambda: evening.measure(made, workers=workers, seconds=10 if quick else 60, tell=tell),

@@ -42,6 +42,7 @@ from tests.batches.files import a_visit as a_visit_row
 from tests.batches.scene import record, sent
 from tests.conftest import connect_django
 from tests.corrections import files, scene
+from tests.selfcheck import scene as selfcheck
 
 from .served import Site
 
@@ -291,6 +292,21 @@ def _applications(uid: UUID) -> dict[str, str]:
     refused = scene.claimed(lambda: [scene.late(date(2025, 1, 15))], name=name)
     made["rejected"] = scene.decided(refused, corrections.Decision("rejected", "evidence"), text="請附個案紀錄表。")
     return {state: str(one.uid) for state, one in made.items()} | {"item": f"{draft.uid}/items/{item}"}
+
+
+def months_signed(site: Site) -> dict[str, str]:
+    """The clinic's January signed off with what it missed; the pharmacy's March signed off, and a visit since."""
+    connect_django(site.database.app_url)
+    try:
+        done = selfcheck.signed("supervisor", date(2025, 1, 1), reason="待個案回診。").sign_off
+        selfcheck.signed("stranger_supervisor")
+        with scene.step("stranger") as by:
+            entry = rules.Entry(uuid4(), date(2025, 3, 28), counselling=rules.Counselling(world.staff("示範卯").uid))
+            (outcome,) = record_visits([(world.case("示範戊", world.PHARMACY), entry)], by=by)
+            assert outcome.visit, outcome.problems
+    finally:
+        connections.close_all()
+    return {"signed": f"/selfcheck/signed/{done.uid}"}
 
 
 def visit_name(uid: UUID) -> str:

@@ -300,15 +300,15 @@ def a_list_without_titles(page: Page, scene: Scene) -> None:
 
 OF_FILES = ("UTF-8", "JPN", "PDF", "DEMO000001", "CSV", "uid")
 SCREENS = [
-    Screen("home", "recorder", "recorder", at("/")),
-    Screen("home", "supervisor", "supervisor", at("/")),
-    Screen("home", "two institutions", "both", at("/")),
+    Screen("home", "recorder", "recorder", at("/"), data=(LONG_NAME,)),
+    Screen("home", "supervisor", "supervisor", at("/"), data=(LONG_NAME,)),
+    Screen("home", "two institutions", "both", at("/"), data=(LONG_NAME,)),
     Screen("home", "no institution", "nowhere", at("/")),
     Screen("home", "desk officer", "desk_officer", at("/")),
     Screen("home", "desk supervisor", "desk_supervisor", at("/")),
     Screen("home", "analyst", "analyst", at("/")),
     Screen("home", "administrator", "administrator", at("/")),
-    Screen("home", "menu open", "recorder", at("/#menu")),
+    Screen("home", "menu open", "recorder", at("/#menu"), data=(LONG_NAME,)),
     Screen("switch_institution", "two institutions", "both", at("/institution")),
     Screen("switch_institution", "no institution", "nowhere", at("/institution")),
     Screen("switch_institution", "switched", "both", sent("/institution", "切換")),
@@ -342,7 +342,7 @@ SCREENS = [
     Screen("visit_record", "against the rules", "recorder", sent("{woman}/visits/new", "登錄就醫資料 Ctrl", **BROKEN), 422),
     Screen("visit_record", "not allowed", "desk_officer", at("{long}/visits/new"), 403),
     Screen("visit_record", "draft", "colleague", draft_kept),
-    Screen("home", "with a draft", "colleague", home_with_draft),
+    Screen("home", "with a draft", "colleague", home_with_draft, data=(LONG_NAME,)),
     Screen("visit_query", "filled", "recorder", at("/visits"), data=(LONG_NAME,)),
     Screen("visit_query", "several pages", "recorder", at("/visits?first=113/01/01&page=2&sort=visit_on"), data=(LONG_NAME,)),
     Screen("visit_query", "nothing found", "recorder", at("/visits?first=113/01/01&last=113/01/02")),
@@ -530,6 +530,26 @@ SCREENS = [
     Screen("correction_step", "nothing decided", "desk_officer", sent("{correction_in_review}", "送出審核結果"), 422, data=(LONG_NAME, *FILE_KINDS)),
     Screen("correction_step", "nothing asked", "desk_officer", sent("{correction_in_review}", "送出詢問"), 422, data=(LONG_NAME, *FILE_KINDS)),
     Screen("correction_item", "of a draft", "recorder", at("{correction_item}"), data=(LONG_NAME,)),
+    Screen("selfcheck_month", "incomplete", "recorder", at("/selfcheck/114-03"), data=(LONG_NAME,)),
+    Screen("selfcheck_month", "to be signed", "supervisor", at("/selfcheck/114-03"), data=(LONG_NAME,)),
+    Screen("selfcheck_month", "one check", "recorder", at("/selfcheck/114-03?check=check_supply_days"), data=(LONG_NAME,)),
+    Screen("selfcheck_month", "as a list", "recorder", at("/selfcheck/114-03?view=list"), data=(LONG_NAME,)),
+    Screen("selfcheck_month", "this month", "supervisor", at("/selfcheck/114-04"), data=(LONG_NAME,)),
+    Screen("selfcheck_month", "closed", "recorder", at("/selfcheck/2025-02"), data=(LONG_NAME,)),
+    Screen("selfcheck_month", "signed", "supervisor", at("/selfcheck/114-01"), data=(LONG_NAME,)),
+    Screen("selfcheck_month", "with a draft", "colleague", lambda page, scene: (draft_kept(page, scene), goto(page, "/selfcheck/114-04"))[1]),
+    Screen("selfcheck_month", "empty", "stranger_supervisor", at("/selfcheck/114-02")),
+    Screen("selfcheck_month", "changed since it was signed", "stranger_supervisor", at("/selfcheck/114-03")),
+    Screen("selfcheck_month", "not yet", "recorder", at("/selfcheck/114-05"), 404),
+    Screen("selfcheck_sign", "without a reason", "supervisor", sent("/selfcheck/114-03", "簽核 114 年 3 月"), 422, data=(LONG_NAME,)),
+    Screen("selfcheck_signed", "supervisor", "supervisor", at("{signed}"), data=(LONG_NAME,)),
+    Screen("selfcheck_signed", "desk", "desk_officer", at("{signed}"), data=(LONG_NAME,)),
+    *(Screen("selfcheck_review", show, "desk_officer", at(f"/selfcheck/114-03/review?show={show}&state=all"))
+      for show in ("institutions", "idle", "staff")),
+    Screen("selfcheck_review", "signed", "desk_officer", at("/selfcheck/114-01/review?state=signed")),
+    Screen("selfcheck_review", "refused", "desk_officer", at("/selfcheck/114-03/review?state=nonsense"), 422),
+    Screen("reminder_address", "empty", "supervisor", at("/reminders")),
+    Screen("reminder_address", "refused", "recorder", sent("/reminders", "設定收信地址", address="x"), 422, data=("name", "example.org")),
     Screen("mfa_authenticate", "wrong code", NOBODY, second_step_refused, 422),
     Screen("account_inactive", "inactive", NOBODY, at("/accounts/inactive")),
     Screen("account_logout", "asked", "recorder", at("/accounts/logout")),
@@ -577,7 +597,8 @@ NO_SCREEN = {
     "favicon",  # the way to a picture
     "healthz",  # one word for whoever watches the server
     "switch_language", "person_unlock", "person_confirm",  # buttons of other screens
-    "register_download", "register_sample", "finding_download", "audit_download", "correction_download",  # files
+    "selfcheck_index",  # the way to a month
+    "selfcheck_download", "register_download", "register_sample", "finding_download", "audit_download", "correction_download",  # files
 }  # fmt: skip
 
 
@@ -628,11 +649,18 @@ def build_scene(site: Site) -> Scene:
             month=date(2025, 3, 1), reach="all", closes_at=datetime(2025, 4, 26, tzinfo=TAIPEI), reason="全國網路中斷",
             moment=world.NOW, by=world.actor("desk_supervisor"),
         )  # fmt: skip
+    given.a_visit(
+        site,
+        given.a_person(site, "示範缺", 240),
+        date(2025, 3, 25),
+        medication=Medication(physician, (Line(world.PATCH, 2, 15),)),
+    )
     scene.paths |= given.applications(site, scene.paths["old_visit"].rpartition("/")[2])
     scene.paths |= given.two_of_one(site, long)
     scene.paths |= given.batches(site)
     desk_lists(site, scene)
     people_and_accounts(site, scene)
+    scene.paths |= given.months_signed(site)
     given.an_account(site, NO_FACTOR)
     for username in (APP, APP_AND_KEY):
         scene.secrets[username] = given.a_secret()

@@ -33,6 +33,7 @@ from ..batches.scene import sent
 from ..corrections.files import a_pdf
 from ..corrections.scene import late, step, written
 from ..institutions.make_faulty import CONTRACTS
+from ..selfcheck import scene as selfcheck
 from ..visits.merged import Twins, merge, registered
 from .conftest import Browser, visit_fields
 from .passkey_device import ADD, ALONE, STEP, Device, a_passkey, asked, just_signed_in
@@ -263,6 +264,11 @@ def to_move(_browser: Browser) -> tuple[dict[str, Any], Fields]:
     return {"uid": uid, "kind": "parked"}, late_entry("示範丙", version=1)
 
 
+def to_sign_off(_browser: Browser) -> tuple[dict[str, Any], Fields]:
+    number, seen = selfcheck.looked_at(month=date(2024, 12, 1))
+    return {"month": date(2024, 12, 1)}, {"number": number, "seen": seen, "reason": ""}
+
+
 def a_draft(name: str) -> Any:
     """An application that is being written, of a visit never recorded."""
     by, new = world.actor("recorder"), uuid4()
@@ -402,6 +408,8 @@ FORMS: dict[str, Filled] = {
         "supervisor", simply({"ends_on": "114/4/30"}, uid=place("colleague")), {"institutions_membership_history": 1}
     ),
     "person_drafts": Filled("supervisor", drafts_left),
+    "selfcheck_sign": Filled("supervisor", to_sign_off),  # and proves once more who he is
+    "reminder_address": Filled("recorder", simply({"address": "a@example.org"}), {"selfcheck_reminderaddress": 1}),
     "switch_language": Filled("anonymous", simply({"language": "en", "next": "/policies"})),
     "account_accept": Filled("anonymous", an_invitation, {"accounts_user_history": 1}, again=422),
     "account_notices": Filled("administrator", a_notice),

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from datetime import date
 from typing import Any
 from uuid import uuid4
 
@@ -22,6 +23,7 @@ from .. import world
 from ..batches.files import counselling, csv_of
 from ..batches.scene import sent
 from ..corrections.scene import on_its_way
+from ..selfcheck.scene import a_sign_off
 from ..visits.merged import Twins, merge, registered
 from .conftest import Browser, staff_uids, visit_fields, visit_page
 from .passkey_device import a_passkey, just_signed_in
@@ -30,12 +32,14 @@ CASE = {"uid": world.uid(f"case 示範甲 {world.CLINIC}")}
 VISIT = {"uid": world.uid("visit of the walk")}
 APPLICATION = {"uid": world.uid("application of the walk")}
 ITEM = world.uid("an item of nobody's")
+SIGNED = {"uid": world.uid("sign-off of the walk")}
 EVIDENCE = {**APPLICATION, "evidence": world.uid("evidence of the walk")}
 PASSKEY = {"pk": 1}
 PERSON = {"uid": world.uid(f"place of colleague {world.CLINIC}")}
 MERGE = {"uid": world.uid("merge of the walk")}
 BATCH, ASKED = {"uid": world.uid("batch of the walk")}, {"uid": world.uid("batch that asks")}
 COMPARISON = {"uid": world.uid("comparison of the walk")}
+MONTH = {"month": date(2025, 3, 1)}
 LIST, RECORD = {"register": "contracts"}, {"register": "contracts", "pk": 1}
 RULE = {"name": "visit_spacing_days"}
 
@@ -66,6 +70,9 @@ MAY: dict[Access | Permission, set[str]] = {
     Permission.CORRECTION_READ: CLINIC | STRANGER | DESK,
     Permission.CORRECTION_APPLY: CLINIC | STRANGER,
     Permission.CORRECTION_DECIDE: DESK,
+    Permission.SELFCHECK_READ: CLINIC | STRANGER,
+    Permission.SELFCHECK_SIGN: SUPERVISORS,
+    Permission.SELFCHECK_REVIEW: DESK,
     Permission.WINDOW_EXTEND: {"desk_supervisor"},
     Permission.COURSE_REVIEW: DESK,
     Permission.REGISTER_READ: DESK,
@@ -136,6 +143,13 @@ TABLE: dict[str, tuple[Access | Permission, dict[str, Any], set[int], set[int]]]
     "correction_attach_sheet": (Permission.CORRECTION_READ, APPLICATION, {405}, {302, 422}),
     "correction_evidence": (Permission.CORRECTION_READ, EVIDENCE, {200}, {405}),
     "correction_detach": (Permission.CORRECTION_APPLY, EVIDENCE, {405}, {422}),
+    "selfcheck_index": (Permission.VISIT_READ, {}, {302}, {405}),
+    "selfcheck_month": (Permission.SELFCHECK_READ, MONTH, {200}, {405}),
+    "selfcheck_sign": (Permission.SELFCHECK_SIGN, MONTH, {405}, {422}),
+    "selfcheck_signed": (Permission.VISIT_READ, SIGNED, {200}, {405}),
+    "selfcheck_review": (Permission.SELFCHECK_REVIEW, MONTH, {200}, {405}),
+    "selfcheck_download": (Permission.SELFCHECK_REVIEW, {**MONTH, "file_format": "csv"}, {200}, {405}),
+    "reminder_address": (Permission.SELFCHECK_READ, {}, {200}, {200}),
     "register_index": (Permission.REGISTER_READ, {}, {200}, {405}),
     "register_list": (Permission.REGISTER_READ, LIST, {200}, {405}),
     "register_download": (Permission.REGISTER_READ, {**LIST, "file_format": "csv"}, {200}, {405}),
@@ -201,6 +215,7 @@ WHOSE = {
     "evidence": "institution",
     "pk": "account",
     "register": "desk",
+    "month": "nobody",
     "name": "nobody",
     "file_format": "nobody",
     "item": "institution",
@@ -213,6 +228,7 @@ WHOSE = {
 ELSEWHERE = {
     CASE["uid"]: world.uid(f"case 示範甲 {world.PHARMACY}"),
     VISIT["uid"]: world.uid("visit of the walk elsewhere"),
+    SIGNED["uid"]: world.uid("sign-off of the walk elsewhere"),
     PERSON["uid"]: world.uid(f"place of stranger {world.PHARMACY}"),
     MERGE["uid"]: MERGE["uid"],  # of no institution: the desk's
     APPLICATION["uid"]: world.uid("application of the walk elsewhere"),
@@ -252,6 +268,8 @@ def visit(browse: Any) -> None:
     for username, name in (("recorder", ""), ("stranger", " elsewhere")):
         batches_of_the_walk(world.actor(username), name)
     on_its_way(APPLICATION["uid"], world.CLINIC, "recorder", "supervisor", EVIDENCE["evidence"])
+    a_sign_off(SIGNED["uid"], "supervisor")
+    a_sign_off(ELSEWHERE[SIGNED["uid"]], "stranger_supervisor")
     on_its_way(
         ELSEWHERE[APPLICATION["uid"]],
         world.PHARMACY,

@@ -19,9 +19,11 @@ from quitledger.batches.columns import COLUMNS, Kind, find_titles, read_row
 from quitledger.batches.comparing import Listed, Recorded, compare
 from quitledger.cases.rules import (
     FTND_ITEMS,
+    BaselineFacts,
     FtndAnswers,
     Identity,
     PersonFacts,
+    baseline_of_course,
     check_baseline,
     check_person_change,
     ftnd_score,
@@ -39,6 +41,7 @@ from quitledger.policy import (
 )
 from quitledger.policy.identity import IdentityKind, check_identity, mask, sex_of
 from quitledger.retention.rules import has_ended, kept_until
+from quitledger.selfcheck.rules import Around, Level, MonthVisit, Validity, check_visits
 from quitledger.visits.courses import CourseService, courses_of, with_service
 from quitledger.visits.rules import (
     COUNSELLING,
@@ -312,6 +315,35 @@ def file_example(given):
     }
 
 
+def selfcheck_example(given):
+    today = parse_date(given.pop("今天"))
+    periods = {
+        name: Period(ALWAYS, parse_date(given.pop(name)) if name in given else None)
+        for name in ("機構合約到", "人員合約到")
+    }
+    staff = StaffPeriod(ALWAYS, periods["人員合約到"].ends_on, True, True)
+    certificates = {1: [Validity(None, parse_date(given.pop("資格證明到")))]} if "資格證明到" in given else {}
+    day, lines = parse_date(given.pop("就醫日期")), given.pop("用藥", [])
+    intakes = [
+        BaselineFacts(parse_date(one["評估日期"]), one.get("尼古丁成癮度") and int(one["尼古丁成癮度"]), 20)
+        for one in given.pop("收案評估", [])
+    ]
+    visit = MonthVisit(
+        UUID(int=1), 1, day, 1 if lines else None, 1 if given.pop("同日衛教", "有") == "有" else None,
+        [[int(one["週數"]), int(one["天數"])] for one in lines], given.pop("療程第一次", "否") == "是",
+        given.pop("平均每日支數", "有") == "有", parse_date(given.pop("下次就醫")) if "下次就醫" in given else None,
+        parse_date(given.pop("之後的衛教")) if "之後的衛教" in given else None,
+        baseline_of_course(intakes, day),
+    )  # fmt: skip
+    around = Around(month_of(day), today, [periods["機構合約到"]], {1: [staff]}, certificates)
+    found = check_visits([visit], around)
+    return {
+        "未完整": [one.message for one in found if one.level is Level.INCOMPLETE],
+        "請留意": [one.message for one in found if one.level is Level.LOOK],
+        "修正欄位": [one.field for one in found],
+    }
+
+
 ADAPTERS = {
     "對照": comparing_example,
     "批次檔案": file_example,
@@ -324,6 +356,7 @@ ADAPTERS = {
     "保存期限": keeping_example,
     "更正申請": correction_example,
     "更正戒菸者": person_example,
+    "自行清查": selfcheck_example,
 }
 
 
