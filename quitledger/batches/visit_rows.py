@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from uuid import UUID
 
 from quitledger.accounts.actors import Actor
@@ -135,8 +135,7 @@ def read(cells: Cells, names: Names) -> VisitRow:
     if problems or isinstance(case, Problem):
         return VisitRow(None if isinstance(case, Problem) else case, None, problems)
     entry = _entry(cells, values, names)
-    object.__setattr__(entry, "uid", _uid(case, entry, names.keys))
-    return VisitRow(case, entry)
+    return VisitRow(case, replace(entry, uid=_uid(case, entry, names.keys)))
 
 
 def _entry(cells: Cells, values: Mapping[str, "object"], names: Names) -> Entry:
@@ -214,6 +213,5 @@ def _verdicts(rows: Sequence[VisitRow], outcomes: Iterable[Outcome]) -> list[Ver
             verdicts.append(verdict(row.problems, is_known=False))
             continue
         outcome = next(told)
-        known = outcome.repeated or outcome.is_known
-        verdicts.append(verdict(outcome.problems, is_known=known, record=outcome.visit))
+        verdicts.append(verdict(outcome.problems, is_known=outcome.repeated or outcome.is_known))
     return verdicts
