@@ -96,7 +96,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 LONG = (
     "browser/test_every_screen.py", "ops/test_replica.py", "ops/test_postgres.py", "browser/test_journey.py",
     "portal/test_url_walk_by_sql.py", "ops/test_server.py", "audit/test_checkpoints.py", "storm/test_storm.py",
-    "ops/test_commands.py", "ops/test_backup.py", "retention/test_services.py", "visits/test_window.py",
+    "ops/test_commands.py", "ops/test_backup.py", "retention/test_services.py", "visits/test_window.py", "batches/test_same_words.py",
 )  # fmt: skip
 
 

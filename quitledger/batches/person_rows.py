@@ -80,4 +80,4 @@ class PersonRows:
 
 
 def _verdict(outcome: Registered) -> Verdict:
-    return verdict(outcome.problems, is_known=outcome.repeated or outcome.is_known, record=outcome.case)
+    return verdict(outcome.problems, is_known=outcome.repeated or outcome.is_known)

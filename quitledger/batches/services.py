@@ -5,6 +5,7 @@ how far it is, and recorded in one transaction, so that after a crash all are th
 """
 
 import json
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -545,17 +546,9 @@ def record_batch(*, uid: UUID, by: Actor) -> None:
 def _record_all(batch: Batch, by: Actor) -> None:
     refused: list[tuple[Row, Verdict]] = []
     with _progress(batch, by) as progress, scoped(by):
-        head = Head.of(batch)
-        persons = PersonRows(by) if batch.kind == Kind.PERSONS else None
         recorded = done = 0
-        for part in _parts(batch, by, Status.GOOD):
-            known = keys()
-            lines = [open_row(row, batch, known).line for row in part]
-            cells = [cells_of(line, head.places) for line in lines]
-            verdicts = persons.record(cells) if persons else visit_rows.record(cells, by=by)
-            for row, one in zip(part, verdicts, strict=True):
-                if one.problems:
-                    refused.append((row, one))
+        for part, verdicts in _recording(batch, by):
+            refused += [(row, one) for row, one in zip(part, verdicts, strict=True) if one.problems]
             recorded += sum(one.status == Status.GOOD for one in verdicts)
             done += len(part)
             progress.tell(done)
@@ -573,6 +566,21 @@ def _record_all(batch: Batch, by: Actor) -> None:
             _empty(found)
         found.save(update_fields=["recorded", "done", "state", "head", "key_id"])
         journal.record("batch.record", record_type="batch", uids=[found.uid])
+
+
+def _recording(batch: Batch, by: Actor) -> Iterator[tuple[list[Row], list[Verdict]]]:
+    """Record the good rows, part by part: each part with what became of its rows."""
+    head, known = Head.of(batch), keys()
+    begun: deque[list[Row]] = deque()
+
+    def parts() -> Iterator[list[dict[str, str]]]:
+        for part in _parts(batch, by, Status.GOOD):
+            begun.append(part)
+            yield [cells_of(open_row(row, batch, known).line, head.places) for row in part]
+
+    of_visits = batch.kind == Kind.VISITS
+    for verdicts in visit_rows.record_parts(parts(), by=by) if of_visits else map(PersonRows(by).record, parts()):
+        yield begun.popleft(), verdicts
 
 
 def _keep_reasons(batch: Batch, row: Row, one: Verdict) -> None:

@@ -1,7 +1,6 @@
 """What becomes of a row: the rules of its kind are asked, and the answer is one of four words, with all reasons."""
 
 from dataclasses import dataclass, field
-from typing import Any
 
 from quitledger.policy.problem import Problem
 
@@ -16,18 +15,17 @@ CONFLICTS = {
 
 @dataclass
 class Verdict:
-    """Of one row: its status, the reasons against it, and the record that it became (or is already)."""
+    """Of one row: its status, and the reasons against it."""
 
     status: str
     problems: list[Problem] = field(default_factory=list)
-    record: Any = None
 
 
-def verdict(problems: list[Problem], *, is_known: bool, record: Any = None) -> Verdict:
+def verdict(problems: list[Problem], *, is_known: bool) -> Verdict:
     """The verdict that rules' answers come to. `is_known`: what the row says is recorded already."""
     if is_known:
-        return Verdict(Row.Status.SAME, record=record)
+        return Verdict(Row.Status.SAME)
     if not problems:
-        return Verdict(Row.Status.GOOD, record=record)
+        return Verdict(Row.Status.GOOD)
     conflict = any(problem.code in CONFLICTS for problem in problems)
     return Verdict(Row.Status.CONFLICT if conflict else Row.Status.REFUSED, problems)

@@ -1,7 +1,8 @@
 """Rows of visits: whom they name, what they say, and what the rules of recording answer."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from uuid import UUID
 
 from quitledger.accounts.actors import Actor
@@ -12,9 +13,10 @@ from quitledger.institutions.models import StaffMember
 from quitledger.policy.identity import COUNTRIES, IdentityKind, normalise, recognise
 from quitledger.policy.problem import Problem
 from quitledger.policy.sentences import Sentence
+from quitledger.visits import services as visits
 from quitledger.visits.courses import COUNSELLING, LABELS, MEDICATION
 from quitledger.visits.rules import Counselling, Entry, Line, Medication
-from quitledger.visits.services import Outcome, check_visits, record_visits
+from quitledger.visits.services import Outcome
 
 from .columns import MOST_MEDICINES, Kind, is_given, read_row
 from .verdicts import Verdict, verdict
@@ -133,8 +135,7 @@ def read(cells: Cells, names: Names) -> VisitRow:
     if problems or isinstance(case, Problem):
         return VisitRow(None if isinstance(case, Problem) else case, None, problems)
     entry = _entry(cells, values, names)
-    object.__setattr__(entry, "uid", _uid(case, entry, names.keys))
-    return VisitRow(case, entry)
+    return VisitRow(case, replace(entry, uid=_uid(case, entry, names.keys)))
 
 
 def _entry(cells: Cells, values: Mapping[str, "object"], names: Names) -> Entry:
@@ -181,24 +182,36 @@ def persons_of(rows: Sequence[Cells], by: Actor) -> list[int | None]:
 
 def check(rows: Sequence[Cells], *, by: Actor) -> list[Verdict]:
     """What would become of the rows now; those of a person are given together. Raises PermissionDenied."""
-    return _verdicts(rows, by, check_visits)
+    found = _read_all(rows, by)
+    entries = [(row.case, row.entry) for row in found if row.case and row.entry]
+    return _verdicts(found, visits.check_visits(entries, by=by))
 
 
-def record(rows: Sequence[Cells], *, by: Actor) -> list[Verdict]:
-    """Record the rows, the good ones. Raises PermissionDenied."""
-    return _verdicts(rows, by, record_visits)
+def record_parts(parts: Iterable[Sequence[Cells]], *, by: Actor) -> Iterator[list[Verdict]]:
+    """Record rows part by part, the good ones of each; none of whose persons is in two. Raises PermissionDenied."""
+    begun: deque[list[VisitRow]] = deque()
+
+    def entries() -> Iterator[list[tuple[Case, Entry]]]:
+        for rows in parts:
+            begun.append(_read_all(rows, by))
+            yield [(row.case, row.entry) for row in begun[-1] if row.case and row.entry]
+
+    for outcomes in visits.record_parts(entries(), by=by):
+        yield _verdicts(begun.popleft(), outcomes)
 
 
-def _verdicts(rows: Sequence[Cells], by: Actor, ask: Callable[..., list[Outcome]]) -> list[Verdict]:
+def _read_all(rows: Sequence[Cells], by: Actor) -> list[VisitRow]:
     names = Names(rows, by)
-    read_rows = [read(cells, names) for cells in rows]
-    outcomes = iter(ask([(row.case, row.entry) for row in read_rows if row.case and row.entry], by=by))
+    return [read(cells, names) for cells in rows]
+
+
+def _verdicts(rows: Sequence[VisitRow], outcomes: Iterable[Outcome]) -> list[Verdict]:
+    told = iter(outcomes)
     verdicts = []
-    for row in read_rows:
+    for row in rows:
         if row.entry is None:
             verdicts.append(verdict(row.problems, is_known=False))
             continue
-        outcome = next(outcomes)
-        known = outcome.repeated or outcome.is_known
-        verdicts.append(verdict(outcome.problems, is_known=known, record=outcome.visit))
+        outcome = next(told)
+        verdicts.append(verdict(outcome.problems, is_known=outcome.repeated or outcome.is_known))
     return verdicts

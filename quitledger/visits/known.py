@@ -159,7 +159,7 @@ class Known:
     def holds(self, visit: Visit, entry: Entry) -> bool:
         """True when a visit says all that the entry says (it may say more: another service of the day)."""
         if visit.pk not in self._said and visit.visit_on in self._days:
-            self._read_said([one for one in self.by_key.values() if one.visit_on in self._days])
+            self.read_said()
         recorded = self._said.get(visit.pk) or entry_of(visit, services_of(visit))
         said = {
             name: value for name in VALUES if (value := getattr(entry, name)) not in (None, "") and value is not False
@@ -170,13 +170,16 @@ class Known:
             and all(getattr(recorded, name) == value for name, value in said.items())
         )
 
-    def _read_said(self, visits: list[Visit]) -> None:
-        """What visits say, of all at once: a file that was recorded before is sent again."""
+    def read_said(self) -> None:
+        """Read what the visits on the entries' days say, of all at once; after that nothing more is read."""
+        visits = [one for one in self.by_key.values() if one.visit_on in self._days and one.pk not in self._said]
+        if not visits:
+            return
         given = defaultdict(list)
         services = Service.objects.filter(visit_id__in=[visit.pk for visit in visits])
         for service in services.select_related("staff").prefetch_related("lines"):
             given[service.visit_id].append(service)
-        self._said = {visit.pk: entry_of(visit, given[visit.pk]) for visit in visits} | self._said
+        self._said |= {visit.pk: entry_of(visit, given[visit.pk]) for visit in visits}
 
     def _add(self, visit: Visit, kind: str) -> None:
         self.visits[visit.person_id, visit.institution_id, visit.visit_on] = visit

@@ -1,7 +1,8 @@
 """The only writers of visits and of what surrounds them. Each is one transaction with its audit entry, and takes `by=`."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, time, timedelta
@@ -136,6 +137,36 @@ def check_visits(entries: Sequence[tuple[Case, Entry]], *, by: Actor) -> list[Ou
         return []
     known = Known({case.pk: case for case, _ in entries}.values(), [entry for _, entry in entries])
     return _judged(entries, known, None, None, by)[0]
+
+
+def record_parts(parts: Iterable[Sequence[tuple[Case, Entry]]], *, by: Actor) -> Iterator[list[Outcome]]:
+    """As record_visits, of many parts, none of whose persons is in two: while one is written, the next is judged aside.
+
+    Inside a transaction, for the outcomes of a part are told when it was written. Raises PermissionDenied.
+    """
+    by.require(Permission.VISIT_RECORD)
+    with ThreadPoolExecutor(max_workers=1) as aside:
+        before: _Begun | None = None
+        for entries in parts:
+            known = Known({case.pk: case for case, _ in entries}.values(), [entry for _, entry in entries])
+            known.read_said()
+            begun = known, aside.submit(_judged, entries, known, None, None, by)
+            if before is not None:
+                yield _ended(before)
+            before = begun
+        if before is not None:
+            yield _ended(before)
+
+
+_Begun = tuple[Known, "Future[tuple[list[Outcome], list[Written]]]"]
+
+
+def _ended(begun: _Begun) -> list[Outcome]:
+    known, judging = begun
+    outcomes, new = judging.result()
+    insert(new)
+    known.courses.write(new[-1].visit.uid if new else None)
+    return outcomes
 
 
 def _judged(

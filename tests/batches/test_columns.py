@@ -1,6 +1,8 @@
 """What a file's titles and cells mean: tables of what is read, and that nothing else does harm."""
 
+import csv
 from datetime import date, time
+from pathlib import Path
 
 import pytest
 from django.utils import translation
@@ -29,6 +31,7 @@ from quitledger.portal.languages import said
 from .files import PERSON_TITLES, VISIT_TITLES, a_person, a_visit
 
 DAY = date(2025, 3, 20)
+SAMPLES = Path(__file__).resolve().parents[2] / "docs" / "samples"
 
 
 @pytest.mark.parametrize(
@@ -152,6 +155,16 @@ def test_our_own_titles_and_samples_fit():
         assert not found.missing
         assert read_row(cells_of(row, found.places), kind)[1] == []
         assert missing_of(kind, [column.name for column in COLUMNS[kind]]) == ()
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_the_samples_are_recognised_whole(kind):
+    with (SAMPLES / f"{kind}.csv").open(encoding="utf-8") as file:
+        titles, *rows = csv.reader(file)
+    found = find_titles([(1, titles)], kind, {})
+    assert isinstance(found, Titles)
+    assert len(found.places) == len(titles)
+    assert any(not read_row(cells_of(row, found.places), kind)[1] for row in rows)
 
 
 @pytest.mark.parametrize("kind", Kind)

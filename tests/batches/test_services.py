@@ -424,15 +424,15 @@ def test_whoever_records_on_the_page_meanwhile_waits_and_is_told(committed, monk
     batch = sent(csv_of(counselling("T-0001", "114/3/20"), counselling("T-0002", "114/3/20")))
     recorder = world.actor("recorder")
     asked, go_on = Event(), Event()
-    record_rows = services.visit_rows.record
+    record_parts = services.visit_rows.record_parts
 
-    def slowly(rows, *, by):
-        done = record_rows(rows, by=by)
-        asked.set()
-        go_on.wait(5)
-        return done
+    def slowly(parts, *, by):
+        for verdicts in record_parts(parts, by=by):
+            asked.set()
+            go_on.wait(5)
+            yield verdicts
 
-    monkeypatch.setattr(services.visit_rows, "record", slowly)
+    monkeypatch.setattr(services.visit_rows, "record_parts", slowly)
     with scoped(recorder):
         ask_recording(batch=batch, all_or_none=False, by=recorder)
 
@@ -465,16 +465,16 @@ def test_a_worker_that_is_killed_leaves_all_or_nothing_and_the_next_one_goes_on(
     batch, recorder = sent(csv_of(*rows)), world.actor("recorder")
     with scoped(recorder):
         ask_recording(batch=batch, all_or_none=False, by=recorder)
-    record_rows, calls = services.visit_rows.record, []
+    record_parts = services.visit_rows.record_parts
 
-    def killed(rows, *, by):
-        calls.append(rows)
-        if len(calls) == when:
-            raise _Killed
-        return record_rows(rows, by=by)
+    def killed(parts, *, by):
+        for number, verdicts in enumerate(record_parts(parts, by=by), start=1):
+            if number == when:
+                raise _Killed
+            yield verdicts
 
     with monkeypatch.context() as patched:
-        patched.setattr(services.visit_rows, "record", killed)
+        patched.setattr(services.visit_rows, "record_parts", killed)
         with suppress(_Killed):
             record_batch(uid=batch.uid, by=recorder)
     assert count("visits_visit") == 0

@@ -6,10 +6,20 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from typing import Any
+from uuid import uuid4
 
 import psycopg
 import pytest
+from django.core.exceptions import PermissionDenied
 
+from quitledger.accounts.scope import scoped
+from quitledger.batches.columns import Kind
+from quitledger.batches.services import ask_recording, upload_batch
+from quitledger.ops.jobs import record_batch
+
+from .. import world
+from ..batches.files import counselling, csv_of
+from ..batches.scene import sent
 from .commands import PATIENCE, eventually
 
 DEAD = "INSERT INTO procrastinate_workers (last_heartbeat) VALUES (now() - interval '1 hour') RETURNING id"
@@ -97,3 +107,32 @@ def test_a_job_whose_connection_was_lost_is_done_once_more(committed, owner, wor
         eventually(lambda: superuser.execute(ENDED).rowcount)
     eventually(lambda: left(owner) == {})
     assert not owner.execute("SELECT FROM accounts_session").fetchall()
+
+
+def test_a_file_is_checked_and_recorded_by_the_worker_on_behalf_of_whoever_sent_it(committed, owner, work):
+    by = world.actor("recorder")
+    with scoped(by):
+        batch = upload_batch(uid=uuid4(), kind=Kind.VISITS, content=csv_of(counselling()), by=by)
+    state = "SELECT state FROM batches_batch"
+    assert owner.execute(state).fetchone() == ("reading",)
+    work()
+    eventually(lambda: owner.execute(state).fetchone() == ("checked",))
+    with scoped(by):
+        ask_recording(batch=batch, all_or_none=True, by=by)
+    eventually(lambda: owner.execute(state).fetchone() == ("recorded",))
+    recorded_by = "SELECT u.username FROM visits_visit v JOIN accounts_user u ON u.id = v.recorded_by_id"
+    assert owner.execute(recorded_by).fetchall() == [("recorder",)]
+
+
+def test_for_whoever_left_meanwhile_nothing_is_recorded_any_more(committed, owner):
+    by = world.actor("recorder")
+    batch = sent(csv_of(counselling()))
+    with scoped(by):
+        ask_recording(batch=batch, all_or_none=True, by=by)
+    owner.execute(
+        "UPDATE institutions_membership SET ends_on = '2025-03-31' WHERE user_id = %s",
+        [by.account_id],
+    )
+    with pytest.raises(PermissionDenied):
+        record_batch(str(batch.uid), by.account_id, by.institution_id)
+    assert owner.execute("SELECT count(*) FROM visits_visit").fetchone() == (0,)

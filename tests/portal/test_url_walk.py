@@ -118,7 +118,7 @@ TABLE: dict[str, tuple[Access | Permission, dict[str, Any], set[int], set[int]]]
     "batch_show": (Permission.VISIT_RECORD, BATCH, {200}, {405}),
     "batch_download": (Permission.VISIT_RECORD, {**BATCH, "file_format": "ods"}, {200}, {405}),
     "batch_columns": (Permission.VISIT_RECORD, ASKED, {405}, {422}),
-    "batch_row": (Permission.VISIT_RECORD, {**BATCH, "line": 2}, {200}, {422}),
+    "batch_row": (Permission.VISIT_RECORD, {**BATCH, "line": 2}, {200}, {200}),
     "batch_record": (Permission.VISIT_RECORD, BATCH, {405}, {302}),
     "batch_give_up": (Permission.VISIT_RECORD, BATCH, {405}, {302}),
     "comparison_new": (Permission.VISIT_COMPARE, {}, {200}, {200}),

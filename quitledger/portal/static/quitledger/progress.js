@@ -13,9 +13,11 @@
       const next = now.querySelector("progress");
       if (next.hasAttribute("value")) bar.value = next.value;
       bar.max = next.max;
-      const words = shown.querySelector("[data-progress-words]");
-      const say = now.querySelector("[data-progress-words]").textContent;
-      if (words.textContent !== say) words.textContent = say;
+      for (const part of ["h2", "[data-progress-words]"]) {
+        const words = shown.querySelector(part);
+        const say = now.querySelector(part).textContent;
+        if (words.textContent !== say) words.textContent = say;
+      }
     } catch {
       /* the network was away: asked again */
     }
