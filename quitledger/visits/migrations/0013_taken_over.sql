@@ -5,9 +5,9 @@ ALTER TABLE visits_service ADD CONSTRAINT visits_service_visit
   REFERENCES visits_visit (id, person_id, institution_id, visit_on, in_force, taken_over)
   ON UPDATE CASCADE DEFERRABLE INITIALLY IMMEDIATE;
 
--- As before (0010), and what was taken over stays as it was: nobody changes, voids or adds to it, and only the owner takes over.
+-- As before (0012), and what was taken over stays as it was: nobody changes, voids or adds to it, and only the owner takes over.
 -- (Persons merged, and personal data emptied, are re-pointed and emptied here too: by functions and commands of the owner.)
-CREATE FUNCTION visits_refuse_taken_over() RETURNS void LANGUAGE plpgsql AS $$
+CREATE FUNCTION visits_refuse_taken_over() RETURNS boolean LANGUAGE plpgsql AS $$
 BEGIN
   RAISE EXCEPTION 'what was taken over stays as it was' USING ERRCODE = 'check_violation',
     CONSTRAINT = 'visits_visit_taken_over';
@@ -16,6 +16,7 @@ CREATE OR REPLACE FUNCTION visits_check_window() RETURNS trigger LANGUAGE plpgsq
   SECURITY DEFINER SET search_path = public, pg_temp AS $$
 DECLARE
   v_visit bigint;
+  v_open boolean;
 BEGIN
   IF TG_TABLE_NAME = 'visits_service' THEN
     IF TG_OP = 'DELETE' THEN v_visit := OLD.visit_id; ELSE v_visit := NEW.visit_id; END IF;
@@ -25,26 +26,35 @@ BEGIN
     v_visit := NEW.id;
   END IF;
   IF TG_OP <> 'INSERT' THEN
-    IF OLD.taken_over THEN PERFORM visits_refuse_taken_over(); END IF;
-    PERFORM visits_require_open(OLD.institution_id, OLD.visit_on, v_visit);
+    IF OLD.taken_over THEN v_open := visits_refuse_taken_over(); END IF;
+    v_open := visits_require_open(OLD.institution_id, OLD.visit_on, v_visit);
   END IF;
   IF TG_OP = 'DELETE' THEN
     RETURN NULL;
   END IF;
-  IF NEW.taken_over THEN PERFORM visits_refuse_taken_over(); END IF;
-  IF TG_OP = 'INSERT' OR (NEW.institution_id, NEW.visit_on) <> (OLD.institution_id, OLD.visit_on) THEN
-    PERFORM visits_require_open(NEW.institution_id, NEW.visit_on, v_visit);
+  IF NEW.taken_over THEN v_open := visits_refuse_taken_over(); END IF;
+  IF TG_OP = 'INSERT' THEN
+    v_open := visits_require_open(NEW.institution_id, NEW.visit_on, v_visit);
+  ELSIF (NEW.institution_id, NEW.visit_on) <> (OLD.institution_id, OLD.visit_on) THEN
+    v_open := visits_require_open(NEW.institution_id, NEW.visit_on, v_visit);
   END IF;
   RETURN NULL;
 END $$;
 CREATE OR REPLACE FUNCTION visits_check_line_window() RETURNS trigger LANGUAGE plpgsql
   SECURITY DEFINER SET search_path = public, pg_temp AS $$
 DECLARE
-  v visits_visit;
+  v_visit bigint;
+  v_institution bigint;
+  v_visit_on date;
+  v_taken_over boolean;
+  v_open boolean;
 BEGIN
-  SELECT * INTO v FROM visits_visit WHERE id = CASE WHEN TG_OP = 'DELETE' THEN OLD.visit_id ELSE NEW.visit_id END;
-  IF v.taken_over THEN PERFORM visits_refuse_taken_over(); END IF;
-  PERFORM visits_require_open(v.institution_id, v.visit_on, v.id);
+  IF TG_OP = 'DELETE' THEN v_visit := OLD.visit_id; ELSE v_visit := NEW.visit_id; END IF;
+  SELECT institution_id, visit_on, taken_over INTO v_institution, v_visit_on, v_taken_over FROM visits_visit WHERE id = v_visit;
+  IF FOUND THEN
+    IF v_taken_over THEN v_open := visits_refuse_taken_over(); END IF;
+    v_open := visits_require_open(v_institution, v_visit_on, v_visit);
+  END IF;
   RETURN NULL;
 END $$;
 
