@@ -22,6 +22,7 @@ from quitledger.corrections.differences import groups_of
 from quitledger.corrections.models import Application
 from quitledger.corrections.queries import (
     ApplicationQuery,
+    Numbers,
     application_of,
     compared,
     due,
@@ -158,13 +159,41 @@ def correction_numbers(request: Request) -> HttpResponse:
     asked, by = form.days(request.desk.today), request.desk.actor
     context: dict[str, Any] = {"form": form, "asked": asked}
     if asked:
-        context |= {
-            "tables": [
-                (label, numbers(*asked, group, by=by)) for group, label in (("month", _("收件月份")), ("institution", _("機構")))
-            ],
-            "rejections": rejections(*asked, by=by),
-        }  # fmt: skip
+        context |= {"tables": _counted(asked, by), "rejections": rejections(*asked, by=by)}
     return render(request, "corrections/numbers.html", context, status=200 if asked else 422)
+
+
+def _counted(asked: tuple[date, date], by: Actor) -> list[tuple[str, list[Numbers]]]:
+    """The numbers by month and by institution, each with what it is by."""
+    return [
+        (label, numbers(*asked, group, by=by))
+        for group, label in (("month", _("收件月份")), ("institution", _("機構")))
+    ]
+
+
+NUMBERS_TITLES = (
+    Words("分組"), Words("項目"), Words("收件"), Words("處理中"), Words("核可"), Words("部分核可"), Words("退回"), Words("撤回"), Words("處理天數中位數"),
+)  # fmt: skip
+
+
+@needs(Permission.CORRECTION_DECIDE)
+@require_safe
+def correction_numbers_download(request: Request, file_format: str) -> HttpResponse:
+    """The same numbers as a file, and how many items were rejected for each reason."""
+    asked, by = MonthsForm(request.GET).days(request.desk.today), request.desk.actor
+    if asked is None:
+        raise Http404
+    rows: list[list[Cell]] = [
+        [label, *(getattr(one, name) for name in _COUNTS), None if one.median_days is None else str(one.median_days)]
+        for label, found in _counted(asked, by)
+        for one in found
+    ]
+    rows += [[_("退回原因"), reason, *[None] * 4, count] for reason, count in rejections(*asked, by=by)]
+    name = f"correction-numbers-{asked[0]:%Y%m}-{asked[1]:%Y%m}"
+    return table_file(request, Words("更正申請統計"), NUMBERS_TITLES, rows, name, file_format)
+
+
+_COUNTS = ("label", "received", "open", "approved", "in_part", "rejected", "withdrawn")
 
 
 @needs(Permission.CORRECTION_DECIDE)

@@ -173,6 +173,11 @@ urlpatterns = [
     path("comparisons/<uuid:uid>/remove", comparisons.comparison_remove, name="comparison_remove"),
     path("corrections", corrections.correction_list, name="correction_list"),
     path("corrections/numbers", corrections.correction_numbers, name="correction_numbers"),
+    path(
+        "corrections/numbers.<format:file_format>",
+        corrections.correction_numbers_download,
+        name="correction_numbers_download",
+    ),
     path("corrections.<format:file_format>", corrections.correction_download, name="correction_download"),
     path("corrections/<uuid:uid>", corrections.correction_show, name="correction_show"),
     path("corrections/<uuid:uid>/identity", corrections.correction_identity, name="correction_identity"),

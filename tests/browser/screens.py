@@ -597,8 +597,8 @@ NO_SCREEN = {
     "favicon",  # the way to a picture
     "healthz",  # one word for whoever watches the server
     "switch_language", "person_unlock", "person_confirm",  # buttons of other screens
-    "selfcheck_index",  # the way to a month
-    "selfcheck_download", "register_download", "register_sample", "finding_download", "audit_download", "correction_download",  # files
+    "selfcheck_index", "statistics",  # the ways to a month, a year
+    "selfcheck_download", "register_download", "register_sample", "finding_download", "audit_download", "correction_download", "correction_numbers_download", "annual_download",  # files
 }  # fmt: skip
 
 

@@ -131,6 +131,7 @@ TABLE: dict[str, tuple[Access | Permission, dict[str, Any], set[int], set[int]]]
     "correction_identity": (Permission.IDENTITY_SHOW, APPLICATION, {302}, {200}),
     "correction_list": (Permission.CORRECTION_READ, {}, {200}, {405}),
     "correction_numbers": (Permission.CORRECTION_DECIDE, {}, {200}, {405}),
+    "correction_numbers_download": (Permission.CORRECTION_DECIDE, {"file_format": "csv"}, {200}, {405}),
     "correction_download": (Permission.CORRECTION_DECIDE, {"file_format": "csv"}, {200}, {405}),
     "correction_show": (Permission.CORRECTION_READ, APPLICATION, {200}, {405}),
     # it was sent: nothing of it is written any more, and nobody but the institution withdraws it
