@@ -31,7 +31,8 @@ class TierTarget:
 class Target:
     """What one year counts to. `staff`, `executing_staff` and `people` are distinct people of the nation.
 
-    `exact`: the means are those printed, to the decimal; else they lie within 0.2 of them.
+    `exact`: the means are those printed, to the decimal; else they lie within 0.2 of them, or where the visits are so
+    few that no number of people gives that, as near as can be.
     """
 
     year: int
@@ -47,7 +48,9 @@ class Target:
         found = Decimal(visits) / people
         if self.exact:
             return found.quantize(_MEAN_STEP, ROUND_HALF_UP) == mean
-        return abs(found - mean) <= _MEAN_REACH
+        fewer = max(int(visits / mean), 1)
+        nearest = min(abs(Decimal(visits) / number - mean) for number in (fewer, fewer + 1))
+        return abs(found - mean) <= max(_MEAN_REACH, nearest)
 
 
 def target(year: int, scale: Decimal = Decimal(1)) -> Target:
