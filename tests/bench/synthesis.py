@@ -18,7 +18,10 @@ from typing import Any
 
 import psycopg
 
+from quitledger.ops.postgres import Cluster
 from quitledger.ops.synthesis_targets import KINDS, Target, target
+
+from .processor import seconds_used
 
 AIM = 90  # seconds
 YEAR, TODAY = 2024, date(2025, 4, 1)
@@ -40,13 +43,16 @@ def _measure(quick: bool) -> dict[str, Any]:
         steps.append((line.split(" / ")[-1], time.perf_counter()))
         print(f"synthesis: {line}", file=sys.stderr, flush=True)
 
-    with _empty() as superuser_url:
+    with _empty() as cluster:
         from quitledger.ops import synthesis
 
+        processes = [os.getpid(), cluster.status().pid or 0]
+        used = seconds_used(processes) or 0.0
         begin = time.perf_counter()
         loaded = synthesis.load([YEAR], seed=SEED, scale=scale, tell=step)
         end = time.perf_counter()
-        with psycopg.connect(superuser_url, autocommit=True) as connection:
+        used = (seconds_used(processes) or 0.0) - used
+        with psycopg.connect(cluster.ensure_running().url("quitledger"), autocommit=True) as connection:
             wrong = _wrong(connection, target(YEAR, scale))
             size = connection.execute("SELECT pg_database_size(current_database())").fetchone()[0]  # type: ignore[index]
     if wrong:
@@ -54,14 +60,15 @@ def _measure(quick: bool) -> dict[str, Any]:
     ends = [moment for _, moment in steps[1:]] + [end]
     return {
         "scale": str(scale), "seconds": round(end - begin, 1), "aim_seconds": AIM, "met": end - begin <= AIM,
+        "processor_seconds": round(used, 1),
         "steps": {name: round(until - since, 1) for (name, since), until in zip(steps, ends, strict=True)},
         "rows": vars(loaded), "database_megabytes": size // 10**6,
     }  # fmt: skip
 
 
 @contextmanager
-def _empty() -> Iterator[str]:
-    """A migrated demo database without data, Django set up as its owner; the superuser's address."""
+def _empty() -> Iterator[Cluster]:
+    """A cluster with a migrated demo database without data, Django set up as its owner."""
     for name in (
         "DATABASE_URL",
         "DATABASE_OWNER_URL",
@@ -75,7 +82,6 @@ def _empty() -> Iterator[str]:
         folder.chmod(0o711)  # as root, PostgreSQL's user must be able to pass
         os.environ |= {"QUITLEDGER_DATA": name, "QUITLEDGER_SECRET_KEY": "for the bench"}
         from quitledger.ops.environment import prepare
-        from quitledger.ops.postgres import Cluster
 
         cluster = Cluster(folder)
         try:
@@ -85,7 +91,7 @@ def _empty() -> Iterator[str]:
             migrate(app_url=os.environ["DATABASE_URL"], purpose="demo")
             set_clock(TODAY)
             maintain()
-            yield cluster.ensure_running().url("quitledger")
+            yield cluster
         finally:
             from django.db import connections
 
