@@ -16,7 +16,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 # Django wants a database named even where it is not asked.
 NO_DATABASE := DATABASE_URL=postgresql://nobody@127.0.0.1:1/none QUITLEDGER_SECRET_KEY=none DJANGO_SETTINGS_MODULE=quitledger.settings
 
-.PHONY: help setup demo test check audit torture bench lock messages
+.PHONY: help setup demo nation test check audit torture bench lock messages
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -28,6 +28,10 @@ setup: $(VENV)/.installed  ## make .venv with the quitledger command
 
 demo: $(VENV)/.installed  ## demo site with made-up data; make demo TODAY=114/4/1 sets its day; Ctrl-C stops it
 	@exec $(BIN)/quitledger run --demo $(if $(TODAY),--today $(TODAY)) $(RUN)
+
+nation: $(VENV)/.installed  ## the demo site with a made-up nation of 113 in it, minutes to make; SCALE=0.1 a tenth of it
+	@$(BIN)/quitledger synthesize --year 113 --scale $(or $(SCALE),1) --today $(or $(TODAY),114/4/1)
+	@exec $(BIN)/quitledger run --demo $(RUN)
 
 test: $(VENV)/.installed-dev  ## all tests; make test TESTS=tests/visits runs some
 	@$(BIN)/python -m tests.browser.find_browser --install > /dev/null

@@ -8,6 +8,7 @@ import click
 # name → where it is, and its line in the list of commands
 COMMANDS = {
     "demo": ("quitledger.ops.demo_command:demo", "示範資料與示範網站 / Demo data and demo site"),
+    "synthesize": ("quitledger.ops.synthesis_command:synthesize", "虛構的國家 / A made-up nation"),
     "run": ("quitledger.ops.server:run", "啟動網站、工作程序與資料庫 / Run web server, worker and database"),
     "worker": ("quitledger.ops.server:worker", "只啟動背景工作 / Run the worker alone"),
     "db": ("quitledger.ops.database_command:db", "資料庫 / The database"),

@@ -80,11 +80,16 @@ def fill(today: date | None = None, *, persons: int = PERSONS, seed: int = SEED)
 
     Raises Fault where the database holds anything but demo data, or demo data for another day.
     """
-    from . import demo_data
+    from . import demo_data, synthesis
     from .database import maintain, migrate, set_clock
 
     migrate(app_url=os.environ["DATABASE_URL"], purpose="demo")
     _require_demo()
+    if synthesis.is_loaded():
+        click.echo(
+            "資料庫裡是虛構的國家，不載入示範資料。 / The database holds a made-up nation: no demo data beside it."
+        )
+        return
     loaded_on = demo_data.loaded_on()
     if loaded_on is not None and today not in (None, loaded_on):
         raise Fault(

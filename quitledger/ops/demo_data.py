@@ -47,7 +47,7 @@ class Loaded:
 
 def loaded_on() -> date | None:
     """The day, by the programme clock, for which the demo data were loaded; None where they were not."""
-    moment = _one("SELECT max(at) FROM audit_journal WHERE action = 'demo.load'")
+    moment = one("SELECT max(at) FROM audit_journal WHERE action = 'demo.load'")
     return moment and moment.astimezone(TAIPEI).date()
 
 
@@ -74,7 +74,7 @@ def load(*, persons: int, seed: int, tell: Callable[[str], None] = lambda line: 
 
 
 def _load(persons: int, seed: int, tell: Callable[[str], None]) -> Loaded:
-    now = _one("SELECT programme_now()").astimezone(TAIPEI)
+    now = one("SELECT programme_now()").astimezone(TAIPEI)
     today = now.date()
     chance = random.Random(f"{seed} {today} {persons}")  # noqa: S311 - made-up data, no secret
     for medicine in demo_story.medicines(today):
@@ -85,7 +85,7 @@ def _load(persons: int, seed: int, tell: Callable[[str], None]) -> Loaded:
         code: [Colleague(record_staff(row, by=SYSTEM).record.staff.uid, row) for row in staff]
         for code, staff in demo_story.staff(rows, today, chance).items()
     }
-    recorders = _accounts(institutions, today)
+    recorders = accounts(institutions, today)
     residents = demo_story.residents(rows, demo_story.people(persons, today, chance), chance)
     everyone = {colleague.uid for staff in colleagues.values() for colleague in staff}
     loaded = Loaded(institutions=len(rows), staff=len(everyone), persons=persons)
@@ -98,8 +98,8 @@ def _load(persons: int, seed: int, tell: Callable[[str], None]) -> Loaded:
         return loaded
 
 
-def _accounts(institutions: dict[str, Institution], today: date) -> dict[str, Actor]:
-    """Make the accounts; answers who records at an institution, by its code."""
+def accounts(institutions: dict[str, Institution], today: date) -> dict[str, Actor]:
+    """Make the accounts of the demo; answers who records at an institution, by its code."""
     recorders = {}
     for username, (display_name, agency_role, places) in demo_story.ACCOUNTS.items():
         user = add_account(
@@ -141,7 +141,8 @@ def _fill(row: InstitutionRow, residents: list[Someone], teller: Teller, by: Act
         loaded.visits += len(part)
 
 
-def _one(query: str) -> Any:
+def one(query: str) -> Any:
+    """The one value that a query of ours answers, in the agency's scope."""
     with scoped(SYSTEM), connection.cursor() as cursor:
         cursor.execute(query)
         return cursor.fetchone()[0]

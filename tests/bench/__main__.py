@@ -13,25 +13,28 @@ from typing import Any
 
 import psycopg
 
-from . import courses, evening, files, growth, lists, proof, recording, replica, selfcheck
+from . import courses, evening, files, growth, lists, proof, recording, replica, selfcheck, synthesis
 from .nation import OPEN_DAYS, nation
 
-PARTS = (  # of one nation; growth makes its own
+PARTS = (  # of one nation; the others make their own
     "courses", "proof", "lists", "selfcheck", "recording", "files", "evening", "replica",
 )  # fmt: skip
+APART = ("growth", "synthesis")
 
 
 def main() -> None:
     """Ends with an error where an answer or what it left in the database was wrong; whether aims were met is told."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a small nation and few requests: does it run at all?")
-    parser.add_argument("--only", choices=[*PARTS, "growth"], help="one part alone")
+    parser.add_argument("--only", choices=[*PARTS, *APART], help="one part alone")
     quick, only = (asked := parser.parse_args()).quick, asked.only
     workers = os.cpu_count() or 1
     begin = time.perf_counter()
     result: dict[str, Any] = {"quick": quick, "machine": _machine(), "settings": _settings(workers)}
     parts = [part for part in PARTS if only in (None, part)]
     measured = _in_one_nation(parts, quick, workers, result) if parts else {}
+    if only in (None, "synthesis"):
+        measured["synthesis"] = synthesis.measure(quick=quick)
     if only in (None, "growth"):
         measured["growth"] = growth.measure(quick=quick, workers=workers, tell=tell)
     result |= measured

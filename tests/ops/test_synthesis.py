@@ -1,0 +1,334 @@
+"""`quitledger synthesize`, through the command itself, at a hundredth of the size: what is written counts to the numbers."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from datetime import date
+from decimal import Decimal
+
+import psycopg
+import pytest
+from psycopg.rows import dict_row
+
+from quitledger.accounts.keys import keys
+from quitledger.cases.services import identity_hashes
+from quitledger.ops.demo_story import ACCOUNTS
+from quitledger.ops.postgres import DatabaseUrls
+from quitledger.ops.synthesis_targets import KINDS, target
+from quitledger.policy.identity import make_up
+from quitledger.visits.rules import (
+    Counselling,
+    CourseFacts,
+    Entry,
+    Facts,
+    IntakeFacts,
+    Line,
+    Medication,
+    MedicineFacts,
+    Period,
+    RecordedService,
+    StaffFacts,
+    StaffPeriod,
+    check_visit,
+)
+
+from .commands import assert_told, quitledger
+
+SCALE = Decimal("0.01")
+WANTED = target(2024, SCALE)
+LAST_DAY = date(2024, 12, 31)
+
+
+def synthesize(urls: DatabaseUrls, *words: str, year: str = "113"):
+    return quitledger(
+        "synthesize", "--year", year, "--scale", str(SCALE), "--today", "114/4/1", *words,
+        DATABASE_URL=urls.app_url, DATABASE_OWNER_URL=urls.owner_url,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def urls(empty_database: Callable[[], DatabaseUrls]) -> DatabaseUrls:
+    made = empty_database()
+    outcome = synthesize(made)
+    assert outcome.returncode == 0, outcome
+    return made
+
+
+@pytest.fixture
+def rows(urls: DatabaseUrls) -> Iterator[psycopg.Cursor]:
+    """The owner's cursor on the loaded database."""
+    with psycopg.connect(urls.owner_url, autocommit=True) as connection:
+        connection.execute("SELECT set_config('quitledger.scope', '0', false)")
+        yield connection.cursor()
+
+
+def one(rows: psycopg.Cursor, query: str, *values: object):
+    return rows.execute(query, values).fetchone()[0]
+
+
+def by_tier(rows: psycopg.Cursor, query: str, *values: object) -> dict:
+    return {tier: tuple(numbers) for tier, *numbers in rows.execute(query, values)}
+
+
+# --- It counts to the numbers ----------------------------------------------------------------------------------------
+
+
+def test_institutions_count_to_table_1(rows):
+    found = by_tier(
+        rows,
+        "SELECT d.tier, count(DISTINCT c.institution_id), count(DISTINCT v.institution_id)"
+        " FROM institutions_contract c JOIN institutions_institutiondetails d USING (institution_id)"
+        " LEFT JOIN visits_visit v ON v.institution_id = c.institution_id AND v.in_force"
+        " WHERE daterange(c.starts_on, c.ends_on, '[]') @> %s AND daterange(d.starts_on, d.ends_on, '[]') @> %s GROUP BY 1",
+        LAST_DAY, LAST_DAY,
+    )  # fmt: skip
+    assert found == {tier: (row.institutions, row.executing_institutions) for tier, row in WANTED.tiers.items()}
+
+
+def test_staff_count_to_table_2_with_its_distinct_totals(rows):
+    query = (
+        "SELECT {} count(DISTINCT c.staff_id), count(DISTINCT s.staff_id)"
+        " FROM institutions_staffcontract c JOIN institutions_institutiondetails d USING (institution_id)"
+        " LEFT JOIN visits_service s ON s.staff_id = c.staff_id AND s.institution_id = c.institution_id"
+    )
+    assert by_tier(rows, query.format("d.tier,") + " GROUP BY 1") == {
+        tier: (row.staff, row.executing_staff) for tier, row in WANTED.tiers.items()
+    }
+    assert rows.execute(query.format("")).fetchone() == (WANTED.staff, WANTED.executing_staff)
+
+
+def test_services_and_people_count_to_table_3(rows):
+    found = by_tier(
+        rows,
+        "SELECT d.tier, count(*) FILTER (WHERE s.kind = 'medication'), count(*) FILTER (WHERE s.kind = 'counselling'),"
+        " count(DISTINCT s.person_id) FILTER (WHERE s.kind = 'medication'),"
+        " count(DISTINCT s.person_id) FILTER (WHERE s.kind = 'counselling')"
+        " FROM visits_service s JOIN institutions_institutiondetails d USING (institution_id) WHERE s.in_force GROUP BY 1",
+    )
+    for tier, row in WANTED.tiers.items():
+        assert found[tier][:2] == tuple(row.visits[kind] for kind in KINDS)
+        for kind, visits, people in zip(KINDS, found[tier][:2], found[tier][2:], strict=True):
+            assert abs(Decimal(visits) / people - row.means[kind]) <= Decimal("0.2")
+    assert one(rows, "SELECT count(DISTINCT person_id) FROM visits_service") == WANTED.people
+
+
+# --- It is what would have been recorded -----------------------------------------------------------------------------
+
+
+def test_everybody_is_made_up_and_his_number_is_encrypted_and_found(rows):
+    assert one(rows, "SELECT count(*) FROM cases_person") == WANTED.people
+    assert one(rows, "SELECT bool_and(name LIKE '示範%%') FROM cases_case")
+    assert one(rows, "SELECT bool_and(name LIKE '示範%%') FROM institutions_staffmember")
+    assert one(rows, "SELECT bool_and(code ~ '^DEMO[0-9]{6}$') FROM visits_medicine")
+    for number, hashed, token, key_id in rows.execute(
+        "SELECT id, identity_hash, identity_token, identity_key_id FROM cases_person ORDER BY id LIMIT 20"
+    ).fetchall():
+        identity = keys().decrypt(token, key_id, about=b"identity")
+        assert identity == make_up(number)
+        assert identity[1] == "0"
+        assert hashed == identity_hashes("national_id", identity)[0]
+    hashed, token, key_id = rows.execute(
+        "SELECT identity_hash, identity_token, identity_key_id FROM institutions_staffmember WHERE id = 1"
+    ).fetchone()
+    assert keys().decrypt(token, key_id, about=b"staff") == make_up(1, "S")
+    assert hashed == keys().keyed_hash(f"staff:{make_up(1, 'S')}")
+
+
+def test_every_row_has_its_first_version_and_the_load_one_entry(rows):
+    for table in (
+        "cases_person",
+        "cases_case",
+        "cases_baseline",
+        "visits_visit",
+        "visits_service",
+        "visits_medicationline",
+    ):
+        count = one(rows, f"SELECT count(*) FROM {table}")
+        assert count
+        kept = "SELECT count(*) FROM {0}_history h JOIN {0} t ON t.id = h.id WHERE h.history_change = 'insert'"
+        assert one(rows, kept.format(table)) == count
+    assert one(rows, "SELECT count(*) FROM audit_journal WHERE action = 'nation.synthesize'") == 1
+    assert one(rows, "SELECT count(*) FROM audit_journal WHERE action = 'visit.record'") == 0
+
+
+def test_months_are_open_courses_are_computed_and_a_fresh_computation_finds_the_same(urls, rows):
+    assert one(rows, "SELECT count(*) FROM visits_visit v WHERE NOT EXISTS (SELECT FROM visits_servicemonth m"
+                     " WHERE m.institution_id = v.institution_id AND m.month = date_trunc('month', v.visit_on))") == 0  # fmt: skip
+    assert one(rows, "SELECT count(DISTINCT person_id) FROM visits_course") == WANTED.people
+    again = quitledger(
+        "visits", "recompute-courses", DATABASE_URL=urls.app_url, DATABASE_OWNER_URL=urls.owner_url
+    )  # fmt: skip
+    assert "改正 0 人" in again.stdout
+
+
+def test_most_visits_are_recorded_promptly_and_few_late(rows):
+    late, prompt, count, latest = rows.execute(
+        "SELECT count(*) FILTER (WHERE v.recorded_at >= m.closes_at),"
+        " count(*) FILTER (WHERE v.recorded_at < (v.visit_on + 1) AT TIME ZONE 'Asia/Taipei'), count(*), max(v.recorded_at)"
+        " FROM visits_visit v JOIN visits_servicemonth m"
+        "  ON m.institution_id = v.institution_id AND m.month = date_trunc('month', v.visit_on)"
+    ).fetchone()
+    assert 0.005 * count < late < 0.03 * count
+    assert 0.7 * count < prompt < 0.85 * count
+    assert latest <= one(rows, "SELECT programme_now()")
+
+
+def test_numbers_go_on_after_those_that_were_written(rows):
+    for table in ("institutions_institution", "cases_person", "cases_case", "visits_visit", "visits_service"):
+        last = one(rows, f"SELECT max(id) FROM {table}")
+        assert one(rows, "SELECT nextval(pg_get_serial_sequence(%s, 'id'))", table) > last
+
+
+# --- By the real rules -----------------------------------------------------------------------------------------------
+
+_VISITS = """
+SELECT v.*, p.birth_on, p.sex, m.closes_at,
+  (SELECT json_agg(json_build_object('kind', s.kind, 'staff', t.uid, 'mode', s.counselling_mode, 'id', s.id,
+     'medicine', l.medicine_code, 'weeks', l.supply_weeks))
+   FROM visits_service s JOIN institutions_staffmember t ON t.id = s.staff_id
+   LEFT JOIN visits_medicationline l ON l.service_id = s.id WHERE s.visit_id = v.id) AS services
+FROM visits_visit v JOIN cases_person p ON p.id = v.person_id
+JOIN visits_servicemonth m ON m.institution_id = v.institution_id AND m.month = date_trunc('month', v.visit_on)
+WHERE v.person_id % 4 = 0 ORDER BY v.visit_on, v.id
+"""
+
+
+def test_every_visit_of_a_quarter_of_the_people_would_have_been_recorded_by_the_rules(rows):
+    assert asked_one_by_one(rows) > WANTED.people // 4
+
+
+def asked_one_by_one(rows: psycopg.Cursor) -> int:
+    """Ask the rules of recording for each visit of every fourth person, in turn, with what was known then; how many."""
+    contracts, staff, baselines = defaultdict(list), defaultdict(lambda: defaultdict(list)), defaultdict(list)
+    for institution, *period in rows.execute("SELECT institution_id, starts_on, ends_on FROM institutions_contract"):
+        contracts[institution].append(Period(*period))
+    for institution, uid, *contract in rows.execute(
+        "SELECT institution_id, m.uid, starts_on, ends_on, may_medicate, may_counsel"
+        " FROM institutions_staffcontract JOIN institutions_staffmember m ON m.id = staff_id"
+    ):
+        staff[institution][uid].append(StaffPeriod(*contract))
+    for case, *intake in rows.execute(
+        "SELECT case_id, taken_on, ftnd_score, cigarettes_per_day, insured FROM cases_baseline"
+    ):
+        baselines[case].append(IntakeFacts(*intake))
+    medicines = {
+        code: MedicineFacts(starts_on, ends_on, name)
+        for code, name, starts_on, ends_on in rows.execute("SELECT code, name, starts_on, ends_on FROM visits_medicine")
+    }
+    recorded, given = defaultdict(list), defaultdict(list)
+    asked = 0
+    visits = rows.connection.cursor(row_factory=dict_row).execute(_VISITS).fetchall()
+    for visit in visits:
+        by_kind = {service["kind"]: service for service in visit["services"]}
+        medication, counselling = by_kind.get("medication"), by_kind.get("counselling")
+        here = {str(uid): uid for uid in staff[visit["institution_id"]]}
+        entry = Entry(
+            visit["uid"], visit["visit_on"], visit["visit_time"],
+            Medication(here[medication["staff"]], (Line(medication["medicine"], medication["weeks"]),)) if medication else None,
+            Counselling(here[counselling["staff"]], counselling["mode"]) if counselling else None,
+            visit["pregnant"], visit["cigarettes_per_day"], visit["co_ppm"], visit["note"],
+        )  # fmt: skip
+        courses = CourseFacts(list(given[visit["person_id"]]), visit["institution_id"], visit["institution_id"])
+        facts = Facts(
+            moment=visit["recorded_at"], closes_at=visit["closes_at"], birth_on=visit["birth_on"], sex=visit["sex"],
+            contracts=contracts[visit["institution_id"]],
+            staff={uid: StaffFacts("", tuple(periods)) for uid, periods in staff[visit["institution_id"]].items()},
+            medicines=medicines, baselines=baselines[visit["case_id"]], services=list(recorded[visit["case_id"]]),
+            courses=courses, permitted=visit["recorded_at"] >= visit["closes_at"],
+        )  # fmt: skip
+        assert check_visit(entry, facts) == []
+        for kind, service in by_kind.items():
+            recorded[visit["case_id"]].append(RecordedService(visit["uid"], visit["visit_on"], kind))
+            given[visit["person_id"]].append(
+                courses.service(kind, visit["visit_on"], visit["visit_time"], service["weeks"] or 0)
+            )
+        asked += 1
+    return asked
+
+
+# --- The command -----------------------------------------------------------------------------------------------------
+
+
+def test_the_accounts_are_those_of_the_demo(urls, rows):
+    assert {row[0] for row in rows.execute("SELECT username FROM accounts_user")} == set(ACCOUNTS)
+    again = synthesize(urls)
+    assert again.returncode == 0
+    assert "已載入" in again.stdout
+    assert all(username in again.stdout for username in ACCOUNTS)
+    demo = quitledger("demo", "load", DATABASE_URL=urls.app_url, DATABASE_OWNER_URL=urls.owner_url)
+    assert demo.returncode == 0
+    assert "虛構的國家" in demo.stdout
+    assert one(rows, "SELECT count(*) FROM institutions_institution") == sum(
+        r.institutions for r in WANTED.tiers.values()
+    )
+
+
+def test_the_same_seed_makes_the_same_records(empty_database, rows):
+    query = (
+        "SELECT v.uid, visit_on, visit_time, recorded_at, birth_on, cigarettes_per_day, person_id"
+        " FROM visits_visit v JOIN cases_person p ON p.id = person_id ORDER BY v.uid"
+    )
+    other = empty_database()
+    assert synthesize(other).returncode == 0
+    with psycopg.connect(other.owner_url) as connection:
+        assert connection.execute(query).fetchall() == rows.execute(query).fetchall()
+
+
+def test_several_years_have_people_who_come_back_and_contracts_for_every_visit(empty_database):
+    made = empty_database()
+    outcome = quitledger(
+        "synthesize", "--years", "111-113", "--scale", str(SCALE), "--today", "114/4/1",
+        DATABASE_URL=made.app_url, DATABASE_OWNER_URL=made.owner_url,
+    )  # fmt: skip
+    assert outcome.returncode == 0, outcome
+    with psycopg.connect(made.owner_url) as connection:
+        people = dict(connection.execute("SELECT extract(year FROM visit_on)::int, count(DISTINCT person_id)"
+                                         " FROM visits_visit GROUP BY 1").fetchall())  # fmt: skip
+        assert people == {year: target(year, SCALE).people for year in (2022, 2023, 2024)}
+        back = connection.execute("SELECT count(*) FROM (SELECT person_id FROM visits_visit GROUP BY 1"
+                                  " HAVING count(DISTINCT extract(year FROM visit_on)) > 1) x").fetchone()[0]  # fmt: skip
+        assert 0 < back < people[2022]
+        outside = connection.execute("SELECT count(*) FROM visits_visit v WHERE NOT EXISTS (SELECT FROM"
+                                     " institutions_contract c WHERE c.institution_id = v.institution_id"
+                                     " AND c.starts_on <= v.visit_on)").fetchone()[0]  # fmt: skip
+        assert outside == 0
+        connection.execute("SELECT set_config('quitledger.scope', '0', false)")
+        assert asked_one_by_one(connection.cursor()) > 0
+
+
+def test_a_production_database_is_refused(empty_database):
+    made = empty_database()
+    addresses = {"DATABASE_URL": made.app_url, "DATABASE_OWNER_URL": made.owner_url}
+    assert quitledger("db", "migrate", **addresses).returncode == 0
+    assert_told(synthesize(made), "production")
+    with psycopg.connect(made.owner_url) as connection:
+        assert connection.execute("SELECT count(*) FROM institutions_institution").fetchone() == (0,)
+
+
+def test_a_database_with_other_data_is_left_alone(committed):
+    outcome = quitledger(
+        "synthesize", "--year", "113", DATABASE_URL=committed.app_url, DATABASE_OWNER_URL=committed.owner_url
+    )
+    assert_told(outcome, "其他資料")
+
+
+def test_a_year_that_goes_on_is_refused(empty_database):
+    assert_told(synthesize(empty_database(), year="114"), "還沒有過完", "--today")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--year", "abc"], "ROC years"),
+        (["--years", "113-112"], "ROC years"),
+        (["--year", "113", "--scale", "2"], "0.01"),
+        (["--year", "113", "--scale", "much"], "0.01"),
+    ],
+)
+def test_what_cannot_be_read_is_said(words, said):
+    outcome = quitledger("synthesize", *words)
+    assert outcome.returncode == 2
+    assert said in outcome.stderr
+
+
+def test_one_of_year_and_years_is_needed():
+    assert_told(quitledger("synthesize"), "--years")
