@@ -14,7 +14,7 @@ LATIN = {
     "Google", "Microsoft", "Authenticator", "XLSX", "UTF-", "Big", "English", "MB",
 }  # fmt: skip
 _LATIN_WORD = re.compile(r"[A-Za-zÀ-ɏ][A-Za-zÀ-ɏ'’-]*")
-_DATA = re.compile(r"[A-Z0-9]{3}\*+[0-9]+|\bT-[0-9]{4}\b")  # masked identity numbers, chart numbers of the world
+_DATA = re.compile(r"[A-Z0-9]{3}\*+[0-9]+|\b[NT]-[0-9]{3,4}\b")  # masked identity numbers, chart numbers of the world
 
 _TEXTS = """() => {
   const texts = [document.title];
