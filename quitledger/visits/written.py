@@ -43,7 +43,7 @@ class Written:
                 setattr(self.visit, name, value)
                 self.fields.append(name)
         self.services = [
-            service_of(self.visit, kind, entry, uid, known, known.next_key(Service))
+            service_of(self.visit, kind, entry, uid, known, known.next_key(Service), taken_over=taken_over)
             for kind, uid in entry.kinds.items() if uid
         ]  # fmt: skip
         self.lines = [
@@ -70,11 +70,23 @@ def _template(model: type[Model]) -> dict[str, Any]:
     return {name: value for name, value in vars(model()).items() if name != "_state"}
 
 
-def service_of(visit: Visit, kind: str, entry: Entry, staff_uid: UUID, known: Known, key: int | None = None) -> Service:
-    """A service of a visit that is not recorded yet; without `key` the database gives one."""
+def service_of(
+    visit: Visit,
+    kind: str,
+    entry: Entry,
+    staff_uid: UUID,
+    known: Known,
+    key: int | None = None,
+    *,
+    taken_over: bool = False,
+) -> Service:
+    """A service of a visit that is not recorded yet; without `key` the database gives one.
+
+    (Known reads no visit that was taken over: nothing joins one.)
+    """
     return _made(
         Service, id=key, visit_id=visit.pk, person_id=visit.person_id, institution_id=visit.institution_id,
-        visit_on=visit.visit_on, taken_over=visit.taken_over, kind=kind, staff_id=known.staff_ids[staff_uid],
+        visit_on=visit.visit_on, taken_over=taken_over, kind=kind, staff_id=known.staff_ids[staff_uid],
         counselling_mode=entry.counselling.mode if entry.counselling and kind != MEDICATION else "",
         spacing_days=policy_on(visit.visit_on, "visit_spacing_days"), entry_uid=entry.uid, version=visit.version,
     )  # fmt: skip
