@@ -14,7 +14,7 @@ def copy_in(table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -
     names = ", ".join(columns)
     with connection.cursor() as cursor:
         cursor.execute(
-            f"CREATE TEMP TABLE IF NOT EXISTS staged_{table} ON COMMIT DROP AS SELECT {names} FROM {table} WITH NO DATA"  # noqa: S608
+            f"CREATE TEMP TABLE IF NOT EXISTS staged_{table} ON COMMIT DROP AS SELECT {names} FROM {table} WITH NO DATA"  # noqa: S608 - our own words
         )
         cursor.execute(f"TRUNCATE staged_{table}")
         with connection.connection.cursor() as raw, raw.copy(f"COPY staged_{table} ({names}) FROM STDIN") as copy:

@@ -471,7 +471,9 @@ def test_somebody_with_two_institutions_switches_in_the_header(signed_in_as):
 def test_an_analyst_sees_nobody(signed_in_as):
     page = signed_in_as("analyst")
     page.goto("/")
-    expect(page.get_by_role("navigation", name="主選單").get_by_role("link")).to_have_text(["首頁", "年度統計", "規定與來源"])
+    expect(page.get_by_role("navigation", name="主選單").get_by_role("link")).to_have_text(
+        ["首頁", "年度統計", "規定與來源"]
+    )
     for address in ("/cases/find", "/cases/new", "/visits", "/visits.csv"):
         assert page.goto(address).status == 403
         expect(page.get_by_role("heading", name="您的角色不能使用這個功能")).to_be_visible()

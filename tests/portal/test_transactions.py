@@ -234,7 +234,7 @@ def test_recording_a_visit_takes_at_most_15_statements_however_many_medicines(re
 
 
 @pytest.mark.parametrize(
-    ("url", "most"), [("/visits", 8), ("/visits.json", 7), ("/", 13), ("/selfcheck/114-04", 20), ("/cases/find", 3)]
+    ("url", "most"), [("/visits", 8), ("/visits.json", 7), ("/", 14), ("/selfcheck/114-04", 20), ("/cases/find", 3)]
 )
 def test_a_page_takes_as_many_statements_for_many_visits_as_for_one(url: str, most: int, recorder: Browser) -> None:
     counted = []
