@@ -1,5 +1,6 @@
 """`quitledger synthesize`, through the command itself, at a hundredth of the size: what is written counts to the numbers."""
 
+import json
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from datetime import date
@@ -15,6 +16,7 @@ from quitledger.ops.demo_story import ACCOUNTS
 from quitledger.ops.postgres import DatabaseUrls
 from quitledger.ops.synthesis_targets import KINDS, target
 from quitledger.policy.identity import make_up
+from quitledger.statistics.annual import PRINTED_TIERS
 from quitledger.visits.rules import (
     Counselling,
     CourseFacts,
@@ -94,6 +96,32 @@ def test_staff_count_to_table_2_with_its_distinct_totals(rows):
         tier: (row.staff, row.executing_staff) for tier, row in WANTED.tiers.items()
     }
     assert rows.execute(query.format("")).fetchone() == (WANTED.staff, WANTED.executing_staff)
+
+
+def test_the_engine_of_the_annual_tables_counts_to_the_same_numbers(urls):
+    """Whoever's contract counts, of any day of the year or of its last."""
+    for basis in ((), ("--last-day",)):
+        printed = json.loads(
+            quitledger("statistics", "annual", "113", "--json", *basis, DATABASE_URL=urls.app_url).stdout
+        )
+        first, second, third = (
+            {row["tier"]: row for row in printed[name]["rows"]}
+            for name in ("table_1_institutions", "table_2_staff", "table_3_services")
+        )
+        for tier, row in WANTED.tiers.items():
+            name = PRINTED_TIERS.get(tier, tier)
+            assert (first[name]["contracted"], first[name]["executing"]) == (
+                row.institutions,
+                row.executing_institutions,
+            )
+            assert (second[name]["contracted"], second[name]["executing"]) == (row.staff, row.executing_staff)
+            for kind in KINDS:
+                assert third[name][f"{kind}_visits"] == row.visits[kind]
+                mean = Decimal(third[name][f"mean_{kind}_visits_per_person"])
+                assert abs(mean - row.means[kind]) <= Decimal("0.25")  # it is rounded to one decimal
+        total = printed["table_2_staff"]["total"]
+        assert (total["contracted"], total["executing"]) == (WANTED.staff, WANTED.executing_staff)
+        assert printed["persons_served"] == WANTED.people
 
 
 def test_services_and_people_count_to_table_3(rows):
