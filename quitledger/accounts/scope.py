@@ -43,10 +43,8 @@ def within(actor: Actor, institution_id: int) -> Iterator[Actor]:
 @contextmanager
 def counting(actor: Actor) -> Iterator[None]:
     """The whole nation for statements that give counts alone, whatever the actor may see of its rows."""
-    with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute("SELECT set_config('quitledger.scope', %s, true)", [str(AGENCY)])
+    with within(actor, AGENCY):
         yield
-        cursor.execute("SELECT set_config('quitledger.scope', %s, true)", [str(actor.scope)])
 
 
 def try_twice(work: Callable[[], Result]) -> Result:

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -16,6 +16,7 @@ from quitledger.cases.services import find_by_identity
 from quitledger.institutions.models import InstitutionDetails
 from quitledger.policy import TAIPEI
 from quitledger.policy.problem import Problem
+from quitledger.policy.rounding import rounded
 from quitledger.policy.sentences import Month, Sentence, Several, Words
 from quitledger.visits.models import Permit, Visit
 from quitledger.visits.queries import closes_at
@@ -291,7 +292,7 @@ def numbers(first: date, last: date, group: str, *, by: Actor) -> list[Numbers]:
 
 def _numbers(row: tuple[Any, ...]) -> Numbers:
     label, *counts, median = row
-    days = None if median is None else median.quantize(Decimal("0.1"), ROUND_HALF_UP)
+    days = None if median is None else rounded(median, 1)
     named = Sentence("{month}", month=Month(label)) if isinstance(label, date) else label
     return Numbers(*[named, *counts, days])
 

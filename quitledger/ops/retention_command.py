@@ -8,6 +8,7 @@ import click
 
 from quitledger.accounts.permissions import Permission
 from quitledger.policy import TAIPEI, format_roc
+from quitledger.policy.roc_formats import ROC_EPOCH
 
 from .environment import prepare
 from .faults import Fault, told
@@ -118,7 +119,7 @@ def _tell(made: "Plan", name: str) -> None:
     for day, people in made.until.items():
         years[day.year] = years.get(day.year, 0) + people
     for year, people in sorted(years.items()):
-        click.echo(f"  保存到 {year - 1911} 年 / kept until {year}：{people}")
+        click.echo(f"  保存到 {year - ROC_EPOCH} 年 / kept until {year}：{people}")
     for number, people in sorted(made.institutions.items()):
         click.echo(f"  在 {number} 家機構有紀錄 / known to {number} institutions：{people}")
     first, last = min(made.until), max(made.until)

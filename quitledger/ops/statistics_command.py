@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from quitledger.policy.command import RocDate, json_option
+from quitledger.policy.roc_formats import ROC_EPOCH
 from quitledger.statistics.published import TABLES, NoTable, findings
 
 from .environment import prepare
@@ -42,7 +43,7 @@ def annual(year: int, until: date | None, last_day: bool, as_json: bool) -> None
 
         basis = Basis.LAST_DAY if last_day else Basis.ANY_DAY
         with scoped(SYSTEM):
-            tables = annual_tables(Period.year(year + 1911, until), basis=basis, by=SYSTEM)
+            tables = annual_tables(Period.year(year + ROC_EPOCH, until), basis=basis, by=SYSTEM)
         printed = as_printed(tables)
     if as_json:
         click.echo(json.dumps(printed, ensure_ascii=False, indent=2))

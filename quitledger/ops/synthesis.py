@@ -26,6 +26,7 @@ from quitledger.institutions.models import Institution
 from quitledger.institutions.services import STAFF_NUMBERS
 from quitledger.policy import TAIPEI, policy_on
 from quitledger.policy.identity import IdentityKind, make_up
+from quitledger.policy.roc_formats import ROC_EPOCH
 from quitledger.visits.courses import COUNSELLING, MEDICATION
 from quitledger.visits.rules import month_closes_at
 from quitledger.visits.services import recompute_courses, record_medicine
@@ -94,7 +95,7 @@ def _load(years: Sequence[int], seed: int, scale: Decimal, tell: Callable[[str],
     writer.register()
     demo_data.accounts({code: Institution.objects.get(details__code=code) for code in _CODES.values()}, now.date())
     for plan in plans:
-        tell(f"{plan.year - 1911}：{len(plan.visits)} 筆就醫資料 / {plan.year}: {len(plan.visits)} visits")
+        tell(f"{plan.year - ROC_EPOCH}：{len(plan.visits)} 筆就醫資料 / {plan.year}: {len(plan.visits)} visits")
         writer.write(plan)
     tell("療程 / courses")
     with connection.cursor() as cursor:

@@ -10,6 +10,7 @@ import click
 
 from quitledger.policy import PolicyGap, format_roc
 from quitledger.policy.command import RocDate
+from quitledger.policy.roc_formats import ROC_EPOCH
 
 from .database_command import tell_first_keys
 from .environment import prepare
@@ -17,7 +18,6 @@ from .faults import Fault, told
 from .running import is_running
 
 SEED = 113
-_FIRST_ROC_YEAR = 1911  # AD, of year 0
 _LEAST_SCALE = Decimal("0.01")
 
 
@@ -32,7 +32,7 @@ class RocYears(click.ParamType):
         years = range(int(found[1]), int(found[2] or found[1]) + 1) if found else range(0)
         if not years:
             self.fail(f"{value}：請填民國年，例如 113 或 104-113。 / ROC years, such as 113 or 104-113.", param, ctx)
-        return [year + _FIRST_ROC_YEAR for year in years]
+        return [year + ROC_EPOCH for year in years]
 
 
 class Scale(click.ParamType):
@@ -142,6 +142,6 @@ def _require_past(year: int) -> None:
     today = demo_data.one("SELECT programme_today()")
     if today.year <= year:
         raise Fault(
-            f"程式的今天是 {format_roc(today)}，{year - _FIRST_ROC_YEAR} 年還沒有過完；請用 --today 設定之後的日子。",
+            f"程式的今天是 {format_roc(today)}，{year - ROC_EPOCH} 年還沒有過完；請用 --today 設定之後的日子。",
             f"The programme's today is {today}, and {year} is not over; set a later day with --today.",
         )

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import Decimal
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType
@@ -10,9 +10,11 @@ from typing import Any
 
 import yaml
 
+from quitledger.policy.rounding import rounded
+
 KINDS = ("medication", "counselling")
 _FILE = Path(__file__).with_name("nation.yaml")
-_MEAN_STEP, _MEAN_REACH = Decimal("0.1"), Decimal("0.2")
+_MEAN_REACH = Decimal("0.2")
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ class Target:
         """Whether so many visits of so many people have this mean."""
         found = Decimal(visits) / people
         if self.exact:
-            return found.quantize(_MEAN_STEP, ROUND_HALF_UP) == mean
+            return rounded(found, 1) == mean
         fewer = max(int(visits / mean), 1)
         nearest = min(abs(Decimal(visits) / number - mean) for number in (fewer, fewer + 1))
         return abs(found - mean) <= max(_MEAN_REACH, nearest)
@@ -98,7 +100,7 @@ def joined_a_year() -> int:
 
 def scaled(number: int, scale: Decimal) -> int:
     """`number` times `scale`, rounded half up; at least 1 where it was not 0."""
-    return max(int((number * scale).quantize(Decimal(1), ROUND_HALF_UP)), min(number, 1))
+    return max(int(rounded(number * scale, 0)), min(number, 1))
 
 
 def _split(total: int, parts: dict[Any, int]) -> dict[Any, int]:

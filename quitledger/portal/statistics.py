@@ -13,6 +13,7 @@ from quitledger.accounts.permissions import Permission
 from quitledger.institutions.models import Tier
 from quitledger.interop.sheets import Cell as SheetCell
 from quitledger.policy import parameter
+from quitledger.policy.roc_formats import ROC_EPOCH
 from quitledger.policy.sentences import Words
 from quitledger.statistics.annual import AnnualTables, annual_tables
 from quitledger.statistics.measures import Basis, Cell, Measured, Period
@@ -23,7 +24,6 @@ from .permissions import needs
 from .transactions import Request
 
 _YEARS_END = (12, 31)
-_AD = 1911  # of the year before the first of the Republic
 
 
 class BasisForm(Form):
@@ -62,13 +62,13 @@ _ROW_HEIGHT, _LONGEST = 66, 80  # pixels of a row; percent of the longest bar, s
 def annual_statistics(request: Request, year: int | None = None) -> HttpResponse:
     """The tables of a ROC year; of the current one, up to today. Without a year: the last whole one."""
     if year is None:
-        return redirect("annual_statistics", request.desk.today.year - 1 - _AD)
+        return redirect("annual_statistics", request.desk.today.year - 1 - ROC_EPOCH)
     form = BasisForm(request.GET or {"basis": Basis.ANY_DAY})
     context: dict[str, Any] = {
         "form": form,
         "year": year,
-        "ad_year": year + _AD,
-        "years": [(one, one + _AD) for one in _years(request)],
+        "ad_year": year + ROC_EPOCH,
+        "years": [(one, one + ROC_EPOCH) for one in _years(request)],
     }
     if form.is_valid():
         tables = _tables(request, year, form)
@@ -118,15 +118,15 @@ def _lines(tables: AnnualTables) -> Iterator[list[SheetCell]]:
 
 def _years(request: Request) -> list[int]:
     """The ROC years of which there may be records, the latest first."""
-    first = parameter("recording_window_last_day").values[0].starts_on.year - _AD
-    return list(range(request.desk.today.year - _AD, first - 1, -1))
+    first = parameter("recording_window_last_day").values[0].starts_on.year - ROC_EPOCH
+    return list(range(request.desk.today.year - ROC_EPOCH, first - 1, -1))
 
 
 def _tables(request: Request, year: int, form: BasisForm) -> AnnualTables:
     if year not in _years(request):
         raise Http404
     basis = Basis(form.cleaned_data["basis"] or Basis.ANY_DAY)
-    period = Period.year(year + _AD, request.desk.today)
+    period = Period.year(year + ROC_EPOCH, request.desk.today)
     return annual_tables(period, basis=basis, by=request.desk.actor)
 
 

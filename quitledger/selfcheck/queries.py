@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import Decimal
 from functools import cached_property
 from typing import Any
 from uuid import UUID
@@ -24,6 +24,7 @@ from quitledger.cases.models import Case
 from quitledger.cases.rules import BaselineFacts, baseline_of_course
 from quitledger.institutions.models import Profession, Tier
 from quitledger.policy import DateError, parse_date
+from quitledger.policy.rounding import rounded
 from quitledger.policy.sentences import Words
 from quitledger.visits.models import Visit
 from quitledger.visits.queries import TIMELINESS, closes_at, drafts_left
@@ -133,7 +134,7 @@ class MonthCheck:
 
 def percent(part: int, whole: int) -> Decimal | None:
     """The share in percent, two decimals, round half up; None where there is nothing to share."""
-    return (Decimal(100 * part) / whole).quantize(Decimal("0.01"), ROUND_HALF_UP) if whole else None
+    return rounded(Decimal(100 * part) / whole, 2) if whole else None
 
 
 def weeks_of(month: date, days: Mapping[date, int], incomplete: Mapping[date, int]) -> list[list[Day]]:

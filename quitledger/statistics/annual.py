@@ -5,6 +5,7 @@ from typing import Any
 
 from quitledger.accounts.actors import Actor
 from quitledger.institutions.models import Tier
+from quitledger.policy.roc_formats import ROC_EPOCH
 
 from .indicators import Grouping
 from .measures import Basis, Cell, Measured, Period, measure
@@ -37,7 +38,7 @@ def as_printed(tables: AnnualTables) -> dict[str, Any]:
     """The tables in the shape of the reference file: seven tiers each, in the printed order, totals computed."""
     first, last = tables.period.first, tables.period.last
     return {
-        "roc_year": first.year - 1911,
+        "roc_year": first.year - ROC_EPOCH,
         "period": [first.isoformat(), last.isoformat()],
         "table_1_institutions": _rates(tables.institutions),
         "table_2_staff": _rates(tables.staff),

@@ -12,11 +12,11 @@ from quitledger.accounts.actors import Actor
 from quitledger.accounts.permissions import Permission
 from quitledger.accounts.scope import counting
 from quitledger.institutions.models import Tier
+from quitledger.policy.rounding import rounded
 from quitledger.policy.sentences import Month, Sentence, Words
 from quitledger.visits.rules import LABELS
 
 from .indicators import Grouping, Indicator, Measure, indicators
-from .published import rounded
 
 
 class Basis(StrEnum):

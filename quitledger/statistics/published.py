@@ -6,13 +6,14 @@ work in several tiers; rates have two decimals, rounded half up. A table that di
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
+from quitledger.policy.rounding import rounded
 from quitledger.policy.sentences import Sentence, Several, Words
 
 RATE = "execution_rate_percent"
-# table → what its columns are called; of which ones the total is the sum, and of which a number of distinct people
+# table → what it is called
 TABLES: Mapping[str, Words] = {
     "table_1_institutions": Words("表 1"),
     "table_2_staff": Words("表 2"),
@@ -56,11 +57,6 @@ class Finding:
 
 class NoTable(ValueError):
     """The file is not of the shape of a published table; the message says where."""
-
-
-def rounded(value: Decimal, decimals: int) -> Decimal:
-    """`value` with so many decimals, rounded half up, as the tables print it."""
-    return value.quantize(Decimal(1).scaleb(-decimals), ROUND_HALF_UP)
 
 
 def rate_percent(executing: int, contracted: int) -> str:

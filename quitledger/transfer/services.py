@@ -245,7 +245,7 @@ def _write_each(kind: Kind, rows: list[_Row], write: Callable[[Any, Actor], bool
 def _problems_of(fault: Refused | PolicyGap) -> list[Problem]:
     if isinstance(fault, Refused):
         return fault.problems
-    return [Problem("policy-gap", Sentence("{gap}", gap=str(fault)))]
+    return [Problem("policy-gap", Sentence("{gap}", gap=fault.reason))]
 
 
 def _case_unknown() -> Problem:
