@@ -39,6 +39,7 @@ MAINTAIN_EVERY = 24 * 60 * 60  # seconds
 GRACE = 15.0  # seconds a child has to end
 QUICK = 10.0  # a child that lived shorter than this many seconds died quickly
 MOST_QUICK_DEATHS = 5  # in a row; then a site that has never answered gives up
+MOST_SET_UPS = 5  # tries, where the database is killed during each
 LONGEST_PAUSE = 5.0  # seconds before something that keeps ending is started again
 ORPHANS_LEAVE = 15.0  # seconds until the children of a killed `run`, and theirs after them, have gone (orphans.py)
 
@@ -81,7 +82,7 @@ def run(
     if today and not with_demo:
         raise Fault("--today 要和 --demo 一起用。", "--today goes with --demo.")
     with told(), only_one() as note, stoppable() as asked, _database(note):
-        _set_up(with_demo, today)
+        _set_up_at_last(with_demo, today)
         _check_reach(host, public_demo)
         port = _port(host, port, note)
         address = f"http://{'localhost' if _is_loopback(host) else host}:{port}/"
@@ -123,6 +124,28 @@ def worker() -> None:
 
 
 # --- Before anything is served ---------------------------------------------------------------------------------------
+
+
+def _set_up_at_last(with_demo: bool, today: date | None) -> None:
+    """Set up, and again where our own database is killed meanwhile, as Site does later: every step may be taken twice."""
+    from django.db import InterfaceError, OperationalError, connections
+
+    for failures in range(1, MOST_SET_UPS):
+        try:
+            return _set_up(with_demo, today)
+        except (PostgresError, OperationalError, InterfaceError) as error:
+            if uses_own_server() or not _may_pass(error):
+                raise
+            click.echo(f"{str(error).strip()}\n設定中斷，再試一次。 / Set-up was broken off; trying again.", err=True)
+            connections.close_all()
+            time.sleep(_pause(failures))
+    return _set_up(with_demo, today)
+
+
+def _may_pass(error: Exception) -> bool:
+    """Whether the database did not start, or was lost; not where it answered and refused."""
+    refusal = getattr(error.__cause__, "sqlstate", None)
+    return refusal is None or refusal.startswith(("08", "57P"))  # connection lost, shut down, starting
 
 
 def _set_up(with_demo: bool, today: date | None) -> None:

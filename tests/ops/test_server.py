@@ -9,11 +9,13 @@ import signal
 import socket
 import sys
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from threading import Event
 
 import psycopg
 import pytest
+from django.db import OperationalError
 
 from quitledger.ops import server
 from quitledger.ops.faults import Fault
@@ -103,6 +105,45 @@ def test_the_next_one_waits_for_the_port_that_a_killed_one_still_holds(run):
     again = Run(run.data, run.port)
     eventually(again.serves, again.said)
     assert again.stop() == 0
+
+
+def test_a_run_whose_database_is_killed_while_it_sets_up_tries_again(data):
+    owner_url = Cluster(data).ensure_database().owner_url
+    others = "SELECT pid FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
+    with psycopg.connect(owner_url, autocommit=True) as owner:
+        running = Run(data, free_port())
+        found = []
+        eventually(lambda: found.extend(owner.execute(others)) or found, running.said)
+        os.kill(found[0][0], signal.SIGKILL)
+    eventually(running.serves, running.said)
+    assert "再試一次" in running.said()
+    assert running.stop() == 0
+
+
+@pytest.mark.parametrize(
+    ("refusal", "passes"),
+    [
+        (None, True),  # the connection was lost
+        (psycopg.errors.AdminShutdown(), True),
+        (psycopg.errors.CannotConnectNow(), True),
+        (psycopg.errors.DiskFull(), False),
+        (psycopg.errors.LockNotAvailable(), False),
+    ],
+)
+def test_what_the_database_refuses_in_set_up_is_not_tried_again(refusal, passes, monkeypatch, capsys):
+    tries = []
+
+    def set_up(with_demo, today):
+        tries.append(1)
+        if len(tries) < 3:
+            raise OperationalError("示範") from refusal
+
+    monkeypatch.setattr(server, "_set_up", set_up)
+    monkeypatch.setattr(server, "_pause", lambda failures: 0.0)
+    monkeypatch.setenv("QUITLEDGER_EMBEDDED", "1")
+    with nullcontext() if passes else pytest.raises(OperationalError):
+        server._set_up_at_last(False, None)
+    assert len(tries) == (3 if passes else 1)
 
 
 def test_a_database_that_ran_before_is_left_running(data):
