@@ -13,6 +13,8 @@ from quitledger.institutions.models import Institution
 from quitledger.policy.identity import IdentityKind, mask
 from quitledger.policy.sentences import Words
 
+from .rules import SEXES
+
 # What stands for a name and a number that were emptied when their keeping time had ended.
 EMPTIED_NAME, EMPTIED_NUMBER = Words("（保存期限已過，已清除）"), Words("（已清除）")
 
@@ -33,7 +35,7 @@ class Person(models.Model):
     identity_token = models.BinaryField(null=True)
     identity_key_id = models.CharField(max_length=20, blank=True)
     birth_on = models.DateField("出生日期")
-    sex = models.CharField("性別", max_length=6, choices=[("male", Words("男")), ("female", Words("女"))])
+    sex = models.CharField("性別", max_length=6, choices=list(SEXES.items()))
     created_at = models.DateTimeField(db_default=ProgrammeNow())
     version = models.PositiveIntegerField(db_default=1)
     changed_at = models.DateTimeField(db_default=ProgrammeNow())
@@ -62,7 +64,7 @@ class Person(models.Model):
             # A birth date typed differently elsewhere makes a second person, which the desk merges later: refusing
             # would tell an institution that the number is known.
             models.UniqueConstraint(name="cases_person_once", fields=["identity_hash", "birth_on"]),
-            models.CheckConstraint(name="cases_person_sex", condition=Q(sex__in=["male", "female"])),
+            models.CheckConstraint(name="cases_person_sex", condition=Q(sex__in=list(SEXES))),
             models.CheckConstraint(name="cases_person_merged", condition=Q(merged_into=None) | ~Q(merged_into=F("id"))),
             models.CheckConstraint(
                 name="cases_person_emptied",

@@ -19,6 +19,7 @@ from quitledger.policy import PolicyGap, Problem, Sentence, Several, Words, poli
 from quitledger.policy.identity import IdentityKind, check_identity, normalise, sex_of
 
 REASON_LENGTH = 200  # characters: the width of the column, no rule of the programme
+SEXES = {"male": Words("男"), "female": Words("女")}
 UNSTORABLE = re.compile(r"[\x00\ud800-\udfff]")  # NUL and lone surrogates: no text of the database holds them
 
 # --- Fagerström test ---
@@ -166,7 +167,7 @@ def check_person(identity: Identity, *, today: date, made_up_allowed: bool) -> l
     else:
         too_old = implausible({"age": age_on(identity.birth_on, today)})
         problems += [replace(problem, field="birth_on") for problem in too_old]
-    if identity.sex not in ("male", "female"):
+    if identity.sex not in SEXES:
         problems.append(Problem("sex-missing", "請選擇性別。", "sex"))
     else:
         expected = sex_of(identity.kind, normalise(identity.number)) if not problems else None

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from quitledger.accounts.keys import keys
 from quitledger.cases.models import EMPTIED_NUMBER
-from quitledger.cases.rules import Identity
+from quitledger.cases.rules import SEXES, Identity
 from quitledger.policy.identity import IdentityKind, mask
 from quitledger.policy.sentences import Sentence, Words
 
@@ -92,8 +92,5 @@ def _said(identity: Identity, *, whole: bool) -> dict[str, str]:
         kind = Sentence("{kind} {country}", kind=kind, country=identity.country)
     return {
         "identity_kind": kind, "identity_number": identity.number if whole else mask(identity.number),
-        "birth_on": Sentence("{day}", day=identity.birth_on), "sex": _SEXES[identity.sex],
+        "birth_on": Sentence("{day}", day=identity.birth_on), "sex": SEXES[identity.sex],
     }  # fmt: skip
-
-
-_SEXES = {"male": Words("男"), "female": Words("女")}

@@ -1,13 +1,13 @@
 """Visits as JSON, one object a line: read into entries, with every fault of a line found at once."""
 
 import json
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, time
 from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid5
 
+from quitledger.cases.rules import UNSTORABLE
 from quitledger.policy import DateError, parse_date, parse_time
 from quitledger.policy.problem import Problem
 from quitledger.visits.rules import Counselling, Entry, Line, Medication
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from quitledger.cases.models import Case
 
 _SPACE = UUID("51d0a5f2-7f1c-4f0b-9d53-0a6a1a3c1a55")
-_UNSTORABLE = re.compile(r"[\x00\ud800-\udfff]")  # no text of the database holds them
 _LONGEST_SHOWN = 20  # characters of a word in a message: a line may hold anything
 
 
@@ -39,7 +38,7 @@ class VisitLine:
             value = json.loads(self.text)[name]
         except (ValueError, TypeError, LookupError, RecursionError):
             return ""
-        return value.strip() if isinstance(value, str) and not _UNSTORABLE.search(value) else ""
+        return value.strip() if isinstance(value, str) and not UNSTORABLE.search(value) else ""
 
     def read(self, case_of: Callable[[str], "Case | None"], staff_of: Callable[[str], UUID | None]) -> None:
         """Read the line; `case_of` and `staff_of` find what its words mean at the institution."""
@@ -108,7 +107,7 @@ class _Cells:
 
     def text(self, name: str, *, required: bool = False) -> str:
         value = self._take(name, str, "文字", required)
-        if value and _UNSTORABLE.search(value):
+        if value and UNSTORABLE.search(value):
             self._wrong(name, "有無法儲存的字元")
             return ""
         return (value or "").strip()
@@ -177,5 +176,5 @@ class _Cells:
 
 def _shown(word: str) -> str:
     """A word of the file as a message may repeat it."""
-    plain = _UNSTORABLE.sub("?", word)
+    plain = UNSTORABLE.sub("?", word)
     return plain if len(plain) <= _LONGEST_SHOWN else f"{plain[:_LONGEST_SHOWN]}…"

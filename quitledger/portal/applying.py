@@ -59,19 +59,21 @@ from .visit_forms import (
 TYPED = "typed"  # instead of a version: what the record said was never in this system
 
 
+def _reason(help_text: str) -> forms.Field:
+    """The field of an item's reason."""
+    field = PlainTextField(
+        label=Words("原因"), help_text=help_text, max_length=REASON_LENGTH, lines=True, required=False
+    )
+    return shown(field, grow=True, asked=True)
+
+
 class _Why(Form):
     """Why, and since when it is known; of the application the item is for. `uid` is the item's."""
 
     uid = forms.UUIDField(widget=forms.HiddenInput)
     application = forms.UUIDField(widget=forms.HiddenInput)
     version = forms.IntegerField(widget=forms.HiddenInput, required=False)
-    reason = shown(
-        PlainTextField(
-            label=Words("原因"), help_text=Words("請詳細說明，例：2/15 看診後系統無法連線，漏未登錄"),
-            max_length=REASON_LENGTH, lines=True, required=False,
-        ),
-        grow=True, asked=True,
-    )  # fmt: skip
+    reason = _reason(Words("請詳細說明，例：2/15 看診後系統無法連線，漏未登錄"))
     discovered_on = shown(
         RocDateField(label=Words("發現日"), help_text=Words("例：114/4/1"), required=False), width="m", asked=True
     )
@@ -91,13 +93,7 @@ class EntryForm(VisitForm, _Why):
 class IdentityForm(CorrectedPersonForm, _Why):
     """Who the person shall be, and why."""
 
-    reason = shown(
-        PlainTextField(
-            label=Words("原因"), help_text=Words("例：換發居留證、證號打錯"), max_length=REASON_LENGTH, lines=True,
-            required=False,
-        ),
-        grow=True, asked=True,
-    )  # fmt: skip
+    reason = _reason(Words("例：換發居留證、證號打錯"))
 
 
 class OverwrittenForm(EntryForm):

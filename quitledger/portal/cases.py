@@ -19,7 +19,7 @@ from quitledger.accounts.permissions import Permission
 from quitledger.audit import journal
 from quitledger.cases.models import Case, Person
 from quitledger.cases.queries import MOST_FOUND, baselines_of, case_versions, find_cases, merged_cases, visible_case
-from quitledger.cases.rules import FTND_ITEMS, REASON_LENGTH, Identity, age_on
+from quitledger.cases.rules import FTND_ITEMS, REASON_LENGTH, SEXES, Identity, age_on
 from quitledger.cases.services import (
     BaselineEntry,
     Registration,
@@ -70,9 +70,7 @@ class _WhoForm(Form):
         asked=True,
     )
     birth_on = shown(RocDateField(label=Words("出生日期"), help_text=Words("例：69/2/3 或 0690203")), width="m")
-    sex = forms.ChoiceField(
-        label=Words("性別"), choices=[("male", Words("男")), ("female", Words("女"))], widget=forms.RadioSelect
-    )
+    sex = forms.ChoiceField(label=Words("性別"), choices=list(SEXES.items()), widget=forms.RadioSelect)
 
 
 class RegisterForm(_WhoForm):

@@ -69,7 +69,7 @@ def _visit_or_404(request: Request, uid: UUID) -> Visit:
 def visit_change(request: Request, uid: UUID) -> HttpResponse:
     """Change any part of a visit."""
     visit = _visit_or_404(request, uid)
-    if not visit.in_force or visit.taken_over:
+    if visit.taken_over or not (visit.in_force or request.method == "POST"):  # what was typed meanwhile is not lost
         return redirect("visit_show", uid)
     if (answer := drafts.answered(request, visit.case, visit)) is not None:
         return answer

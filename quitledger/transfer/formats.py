@@ -10,7 +10,7 @@ from datetime import date, datetime, time
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from quitledger.cases.rules import FTND_ITEMS
+from quitledger.cases.rules import FTND_ITEMS, SEXES
 from quitledger.corrections.rules import ITEM_KINDS, REASON_LENGTH, ItemKind
 from quitledger.institutions import imports
 from quitledger.institutions.imports import Column, Unreadable
@@ -153,7 +153,6 @@ class CorrectionRow:
 
 
 _CODE = Column(Words("醫事機構代碼"), "institution_code", imports.code)
-_SEXES = {"male": Words("男"), "female": Words("女")}
 _KINDS = {kind.value: kind.label for kind in IdentityKind}
 _NUMBER = imports.text(MOST_OLD_NUMBER)
 
@@ -165,7 +164,7 @@ PERSON_COLUMNS = (
     Column(Words("證號"), "identity_number", imports.text(30)),
     Column(Words("核發國家"), "identity_country", imports.text(3), optional=True, empty=""),
     Column(Words("出生日期"), "birth_on", imports.day),
-    Column(Words("性別"), "sex", imports.one_of(_SEXES)),
+    Column(Words("性別"), "sex", imports.one_of(SEXES)),
     Column(Words("收案日期"), "opened_on", imports.day),
     Column(Words("病歷號"), "chart_no", imports.text(30), optional=True, empty=""),
     Column(Words("電話"), "phone", imports.text(30), optional=True, empty=""),

@@ -229,12 +229,12 @@ def change_visit(
     with transaction.atomic():
         known = Known([visit.case], [entry], days=[visit.visit_on])
         found, services, recorded = _as_found(visit, known, by)
-        if found.version != version:
-            if found.in_force and recorded == entry:
-                return found
-            raise Stale(found)
         if not found.in_force:
             raise Refused([Problem("visit-voided", "這筆就醫資料已作廢，要修改請先恢復。", None)])
+        if found.version != version:
+            if recorded == entry:
+                return found
+            raise Stale(found)
         closes_at = known.closing_of(visit.case, found.visit_on)
         known.forget(found)
         for service in services:

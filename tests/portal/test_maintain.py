@@ -107,6 +107,18 @@ def test_a_visit_is_voided_with_a_reason_seen_as_voided_and_brought_back(recorde
     assert (stored(uid).version, stored(uid).in_force) == (3, True)
 
 
+def test_a_change_of_what_was_voided_meanwhile_is_refused_and_what_was_typed_stays(
+    recorder: Browser, uid: UUID
+) -> None:
+    typed = fields(recorder.get(f"/visits/{uid}/change").text) | {"note": "留著", "reason": "補填"}
+    assert recorder.send(f"/visits/{uid}/void", {"version": 1, "reason": "登錄到別人"}).status_code == 302
+    answer = recorder.send(f"/visits/{uid}/change", typed)
+    assert answer.status_code == 422
+    assert "這筆就醫資料已作廢，要修改請先恢復。" in answer.text
+    assert fields(answer.text)["note"] == ["留著"]
+    assert not stored(uid).in_force
+
+
 def test_a_void_of_what_was_changed_meanwhile_shows_the_newer_version_first(recorder: Browser, uid: UUID) -> None:
     by = world.actor("colleague")
     with scoped(by):
