@@ -1,17 +1,21 @@
 """Writes a planned nation (synthesis_plan.py) into an empty demo or test database, in one transaction.
 
 COPY into the real tables as the owner: every constraint, trigger and history is on. Everybody is made up, as in the demo data;
-identity numbers are encrypted and hashed as any others. The accounts are the demo's.
+identity numbers are encrypted and hashed as any others. The accounts are the demo's. Rows are made while the database checks
+and keeps those before them: a nation's year takes as long as the longer of the two.
 """
 
 import random
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from decimal import Decimal
 from itertools import islice
 from uuid import uuid4
 
+import psycopg
 from django.db import connection
 from psycopg import sql
 
@@ -46,6 +50,8 @@ _SERIALS = 10_000_000
 _DAY = 24 * 60  # minutes
 _RETURNS = 0.12  # of a year's people, come back from two years before; their courses have long ended
 _IN_HOURS, _IN_DAYS, _LATE = 0.76, 0.225, 0.015  # of all visits, by when they are recorded
+_VISITS_AT_ONCE = 20_000
+_COPIES_AHEAD = 8  # made and not yet written: two parts of a year's visits
 _NUMBERED = (
     "institutions_institution", "institutions_staffmember", "cases_person", "cases_case", "visits_visit", "visits_service",
 )  # fmt: skip
@@ -91,12 +97,17 @@ def _load(years: Sequence[int], seed: int, scale: Decimal, tell: Callable[[str],
     registry, plans = plan_nation(years, seed=seed, scale=scale)
     tell("機構、人員與帳號 / institutions, staff and accounts")
     now = demo_data.one("SELECT programme_now()").astimezone(TAIPEI)
-    writer = _Writer(registry, years, now, random.Random(f"records {seed} {scale} {years}"))  # noqa: S311 - made up
-    writer.register()
-    demo_data.accounts({code: Institution.objects.get(details__code=code) for code in _CODES.values()}, now.date())
-    for plan in plans:
-        tell(f"{plan.year - ROC_EPOCH}：{len(plan.visits)} 筆就醫資料 / {plan.year}: {len(plan.visits)} visits")
-        writer.write(plan)
+    with connection.cursor() as cursor:  # else the versions of what a COPY brings are put aside on disk
+        cursor.execute("SELECT set_config('work_mem', '64MB', true)")
+    with _Copies(connection.connection) as copies:
+        writer = _Writer(registry, years, now, random.Random(f"records {seed} {scale} {years}"), copies)  # noqa: S311 - made up
+        writer.register()
+        copies.finish()
+        demo_data.accounts({code: Institution.objects.get(details__code=code) for code in _CODES.values()}, now.date())
+        for plan in plans:
+            tell(f"{plan.year - ROC_EPOCH}：{len(plan.visits)} 筆就醫資料 / {plan.year}: {len(plan.visits)} visits")
+            writer.write(plan)
+        copies.finish()
     tell("療程 / courses")
     with connection.cursor() as cursor:
         for table in _NUMBERED:
@@ -108,6 +119,14 @@ def _load(years: Sequence[int], seed: int, scale: Decimal, tell: Callable[[str],
         cursor.execute("ANALYZE")
     recompute_courses(by=SYSTEM)
     return writer.loaded
+
+
+@dataclass
+class _Smokers:
+    """What is known of a year's people from one visit to the next, by number in the plan."""
+
+    smoked: dict[int, int]  # cigarettes a day
+    pregnant: dict[int, bool]
 
 
 @dataclass
@@ -123,8 +142,10 @@ class _Person:
 class _Writer:
     """Turns plans into rows. Numbers of institutions, staff and contracts are those of the plan, from 1 on."""
 
-    def __init__(self, registry: Registry, years: Sequence[int], now: datetime, chance: random.Random) -> None:
-        self.registry, self.chance = registry, chance
+    def __init__(
+        self, registry: Registry, years: Sequence[int], now: datetime, chance: random.Random, copies: "_Copies"
+    ) -> None:
+        self.registry, self.chance, self.copies = registry, chance, copies
         self.years = years
         self.begin = date(years[0] - 2, 1, 1)
         self.now = _minutes(now)
@@ -143,18 +164,18 @@ class _Writer:
         for medicine in demo_story.medicines(begin):
             if medicine.ends_on is None:
                 record_medicine(replace(medicine, starts_on=begin), by=SYSTEM)
-        _copy("institutions_institution", "id uid created_at",
+        self.copies.add("institutions_institution", "id uid created_at",
               ((place.number + 1, _uid(chance), at) for place in registry.places))  # fmt: skip
-        _copy("institutions_institutiondetails", "institution_id starts_on code name tier county address",
+        self.copies.add("institutions_institutiondetails", "institution_id starts_on code name tier county address",
               (self._details(place) for place in registry.places))  # fmt: skip
-        _copy("institutions_contract", "institution_id starts_on end_reason",
+        self.copies.add("institutions_contract", "institution_id starts_on end_reason",
               ((place.number + 1, self._from(place), "") for place in registry.places))  # fmt: skip
-        _copy("institutions_staffmember", "id uid name profession identity_hash identity_token identity_key_id",
+        self.copies.add("institutions_staffmember", "id uid name profession identity_hash identity_token identity_key_id",
               (
                   (number + 1, _uid(chance), _name(number), profession, *_encrypted(STAFF_NUMBERS, make_up(number + 1, "S")))
                   for number, profession in enumerate(registry.professions)
               ))  # fmt: skip
-        _copy("institutions_staffcontract", "staff_id institution_id starts_on may_medicate may_counsel",
+        self.copies.add("institutions_staffcontract", "staff_id institution_id starts_on may_medicate may_counsel",
               (
                   (c.staff + 1, c.place + 1, self._from(registry.places[c.place]), c.may_medicate, c.may_counsel)
                   for c in registry.contracts
@@ -175,6 +196,8 @@ class _Writer:
 
     def write(self, plan: YearPlan) -> None:
         """Everything that happened in a year."""
+        months = sorted({(visit.place + 1, date.fromordinal(visit.day).replace(day=1)) for visit in plan.visits})
+        self.copies.open_months(months)
         people = self._people(plan)
         first_days: dict[tuple[int, int], int] = {}
         for visit in plan.visits:
@@ -186,14 +209,15 @@ class _Writer:
                 self.cases += 1
                 cases[place + 1] = self.cases
                 opened.append((self.cases, people[person].number, place + 1, day))
-        _copy("cases_case", "id uid person_id institution_id name chart_no phone opened_on version changed_at change_reason",
+        self.copies.add("cases_case", "id uid person_id institution_id name chart_no phone opened_on version changed_at change_reason",
               (
                   (number, _uid(self.chance), person, place, _name(person), f"N{number:07}", "", self._iso(day), 1,
                    f"{self._iso(day)} 08:00:00+08", "")
                   for number, person, place, day in opened
               ))  # fmt: skip
-        self._open_months(plan)
-        self._write_visits(plan, people)
+        smokers = _Smokers({}, {})
+        for first in range(0, len(plan.visits), _VISITS_AT_ONCE):
+            self._write_visits(plan, plan.visits[first : first + _VISITS_AT_ONCE], people, smokers)
 
     def _people(self, plan: YearPlan) -> list[_Person]:
         """Who the plan's persons are: new ones, and grown-ups of two years before."""
@@ -220,7 +244,7 @@ class _Writer:
         self.people[plan.year] = found
         at = f"{first} 08:00:00+08"
         kind = IdentityKind.NATIONAL_ID.value
-        _copy("cases_person",
+        self.copies.add("cases_person",
               "id uid identity_kind identity_country identity_hash identity_token identity_key_id birth_on sex created_at changed_at",
               (
                   (someone.number, _uid(chance), kind, "",
@@ -229,22 +253,12 @@ class _Writer:
               ))  # fmt: skip
         return found
 
-    def _open_months(self, plan: YearPlan) -> None:
-        months = sorted({(visit.place + 1, date.fromordinal(visit.day).replace(day=1)) for visit in plan.visits})
-        with connection.cursor() as cursor:
-            cursor.execute(
-                "SELECT count(*) FROM visits_open_months(%s::bigint[], %s::date[])",
-                [[place for place, _ in months], [month for _, month in months]],
-            )
-
-    def _write_visits(self, plan: YearPlan, people: list[_Person]) -> None:
-        chance = self.chance
-        smoked: dict[int, int] = {}
-        pregnant: dict[int, bool] = {}
+    def _write_visits(self, plan: YearPlan, part: list[Visit], people: list[_Person], smokers: "_Smokers") -> None:
+        chance, smoked, pregnant = self.chance, smokers.smoked, smokers.pregnant
         answers = _answers(date(plan.year, 1, 1))
         least = policy_on(date(plan.year, 1, 1), "minimum_cigarettes_per_day")
         intakes, visits, services, lines = [], [], [], []
-        for visit in plan.visits:
+        for visit in part:
             someone, medicated = people[visit.person], visit.person in plan.medicated
             day, closes, spacing = self._day(visit.day)
             place, case = visit.place + 1, someone.cases[visit.place + 1]
@@ -287,18 +301,18 @@ class _Writer:
                         (self.loaded.services, self.loaded.visits, place, medicine, visit.weeks, 7 * visit.weeks, 1)
                     )
             smoked[visit.person] = max(cigarettes - chance.randrange(0, 5), 0)
-        _copy("cases_baseline",
+        self.copies.add("cases_baseline",
               "uid case_id person_id institution_id taken_on " + " ".join(item.name for item in FTND_ITEMS)
               + " ftnd_score cigarettes_per_day co_ppm weight_kg pregnant insured version recorded_at changed_at change_reason",
               intakes)  # fmt: skip
-        _copy("visits_visit",
+        self.copies.add("visits_visit",
               "id uid case_id person_id institution_id visit_on visit_time pregnant cigarettes_per_day co_ppm note in_force"
               " version recorded_at changed_at change_reason",
               visits)  # fmt: skip
-        _copy("visits_service",
+        self.copies.add("visits_service",
               "id visit_id person_id institution_id visit_on in_force kind staff_id counselling_mode spacing_days entry_uid version",
               services)  # fmt: skip
-        _copy(
+        self.copies.add(
             "visits_medicationline",
             "service_id visit_id institution_id medicine_code supply_weeks supply_days version",
             lines,
@@ -375,14 +389,50 @@ def _moment(minutes: int) -> str:
     return f"{date.fromordinal(day)} {minute // 60:02}:{minute % 60:02}:00+08"
 
 
-def _copy(table: str, columns: str, rows: Iterable[Sequence[object]]) -> None:
-    """Write rows. No text of ours holds a tab, a line break or, but where it is meant so, a backslash."""
-    statement = sql.SQL("COPY {} ({}) FROM STDIN").format(
-        sql.Identifier(table), sql.SQL(", ").join(map(sql.Identifier, columns.split()))
-    )
-    with connection.connection.cursor() as cursor, cursor.copy(statement) as copy:
-        for text in _texts(iter(rows)):
-            copy.write(text)
+class _Copies:
+    """Writes rows in the order in which they were added, in a thread of its own while the next ones are made.
+
+    Only finish() says that all are written; until then nobody else may use the connection.
+    """
+
+    def __init__(self, connection: psycopg.Connection) -> None:
+        self._connection = connection
+        self._thread = ThreadPoolExecutor(1)
+        self._ahead: deque[Future[object]] = deque()
+
+    def __enter__(self) -> "_Copies":
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self._thread.shutdown(cancel_futures=True)
+
+    def add(self, table: str, columns: str, rows: Iterable[Sequence[object]]) -> None:
+        """No text of ours holds a tab, a line break or, but where it is meant so, a backslash."""
+        statement = sql.SQL("COPY {} ({}) FROM STDIN").format(
+            sql.Identifier(table), sql.SQL(", ").join(map(sql.Identifier, columns.split()))
+        )
+        self._begin(self._copy, statement, list(_texts(iter(rows))))
+
+    def open_months(self, months: list[tuple[int, date]]) -> None:
+        """Open the service months (institution, first day)."""
+        query = "SELECT count(*) FROM visits_open_months(%s::bigint[], %s::date[])"
+        values = [place for place, _ in months], [month for _, month in months]
+        self._begin(self._connection.execute, query, values)
+
+    def finish(self) -> None:
+        """Wait until everything is written. Raises what went wrong."""
+        while self._ahead:
+            self._ahead.popleft().result()
+
+    def _begin(self, work: Callable[..., object], *values: object) -> None:
+        while len(self._ahead) >= _COPIES_AHEAD:
+            self._ahead.popleft().result()
+        self._ahead.append(self._thread.submit(work, *values))
+
+    def _copy(self, statement: sql.Composed, texts: list[str]) -> None:
+        with self._connection.cursor() as cursor, cursor.copy(statement) as copy:
+            for text in texts:
+                copy.write(text)
 
 
 def _texts(rows: Iterator[Sequence[object]]) -> Iterator[str]:

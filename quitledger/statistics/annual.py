@@ -8,7 +8,7 @@ from quitledger.institutions.models import Tier
 from quitledger.policy.roc_formats import ROC_EPOCH
 
 from .indicators import Grouping
-from .measures import Basis, Cell, Measured, Period, measure
+from .measures import Basis, Cell, Measured, Period, measure_all
 
 # What the printed tables' file calls our tiers.
 PRINTED_TIERS = {Tier.CLINIC: "western_clinic", Tier.HEALTH_CENTER: "public_health_center"}
@@ -31,7 +31,7 @@ def annual_tables(
 ) -> AnnualTables:
     """The tables of a period. Raises PermissionDenied."""
     names = ("institution_execution", "staff_execution", "medication_visits", "counselling_visits", "persons_served")
-    return AnnualTables(period, *(measure(name, period, grouping=grouping, basis=basis, by=by) for name in names))
+    return AnnualTables(period, *measure_all(names, period, grouping=grouping, basis=basis, by=by))
 
 
 def as_printed(tables: AnnualTables) -> dict[str, Any]:

@@ -37,8 +37,9 @@ class Grouping(StrEnum):
 class Indicator:
     """One number of the programme: its meaning in words, and its statement.
 
-    The statement gives (group, 1 where it is the total, numerator, denominator); values: first, last (days), counted_from
-    (from which day on a contract counts). `{group}`: an expression of measures.GROUPS.
+    The statement gives (group, 1 where it is the total, numerator, denominator) from tables and what relations.sql has made
+    of them; values: first, last (days), counted_from (from which day on a contract counts). `{group}`: an expression of
+    measures.GROUPS.
     """
 
     name: str

@@ -285,6 +285,15 @@ class Service(models.Model):
                 deferrable=models.Deferrable.IMMEDIATE,
             ),
         ]
+        # What the statistics of a period count, so that they need not touch the table among years of others.
+        indexes = [
+            models.Index(
+                name="visits_service_day",
+                fields=["visit_on"],
+                include=["institution", "person", "staff", "kind"],
+                condition=Q(in_force=True),
+            )
+        ]
 
 
 class MedicationLine(models.Model):

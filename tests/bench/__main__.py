@@ -13,13 +13,13 @@ from typing import Any
 
 import psycopg
 
-from . import courses, evening, files, growth, lists, proof, recording, replica, selfcheck, synthesis
+from . import courses, evening, files, growth, lists, proof, recording, replica, selfcheck, statistics, synthesis
 from .nation import OPEN_DAYS, nation
 
 PARTS = (  # of one nation; the others make their own
     "courses", "proof", "lists", "selfcheck", "recording", "files", "evening", "replica",
 )  # fmt: skip
-APART = ("growth", "synthesis")
+APART = ("growth", "statistics", "synthesis")
 
 
 def main() -> None:
@@ -35,6 +35,8 @@ def main() -> None:
     measured = _in_one_nation(parts, quick, workers, result) if parts else {}
     if only in (None, "synthesis"):
         measured["synthesis"] = synthesis.measure(quick=quick)
+    if only in (None, "statistics"):
+        measured["statistics"] = statistics.measure(quick=quick)
     if only in (None, "growth"):
         measured["growth"] = growth.measure(quick=quick, workers=workers, tell=tell)
     result |= measured

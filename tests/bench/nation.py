@@ -125,14 +125,14 @@ def _load(url: str, institutions: int, people: int, cases: int, first: date) -> 
             "baseline_on": BASELINE_ON, "highest": 10 * people,
         }  # fmt: skip
         script = sql.SQL(cast(LiteralString, SQL.read_text(encoding="utf-8")))
-        with _indexes_afterwards(connection, LARGE):
+        with indexes_afterwards(connection, LARGE):
             connection.execute(script.format(**{k: sql.Literal(v) for k, v in values.items()}))
         connection.execute("VACUUM ANALYZE")
         connection.execute("CHECKPOINT")
 
 
 @contextmanager
-def _indexes_afterwards(connection: psycopg.Connection, tables: list[str]) -> Iterator[None]:
+def indexes_afterwards(connection: psycopg.Connection, tables: list[str]) -> Iterator[None]:
     """Fill the tables first and make their indexes, which are what they were, at the end: ten times as fast for millions.
 
     An index that is not ready is not written to, and REINDEX makes it ready: of a throw-away cluster's superuser alone.
@@ -179,7 +179,7 @@ def as_if_recorded(url: str, *, since: date | None = None) -> None:
             months = 12 * (TODAY.year - since.year) + TODAY.month - since.month
             connection.execute("SELECT audit_make_partitions(%s, %s)", [since, months])
         parts = connection.execute("SELECT relid::regclass::text FROM pg_partition_tree('audit_journal') WHERE isleaf")
-        with _indexes_afterwards(connection, [name for (name,) in parts]):
+        with indexes_afterwards(connection, [name for (name,) in parts]):
             connection.execute(
                 "INSERT INTO audit_journal (at, action, record_type, record_uids, record_version, fields)"
                 " SELECT CASE WHEN %s THEN recorded_at ELSE programme_now() END, 'visit.record', 'visit', ARRAY[uid], 1,"

@@ -43,7 +43,7 @@ def _measure(quick: bool) -> dict[str, Any]:
         steps.append((line.split(" / ")[-1], time.perf_counter()))
         print(f"synthesis: {line}", file=sys.stderr, flush=True)
 
-    with _empty() as cluster:
+    with empty() as cluster:
         from quitledger.ops import synthesis
 
         processes = [os.getpid(), cluster.status().pid or 0]
@@ -67,7 +67,7 @@ def _measure(quick: bool) -> dict[str, Any]:
 
 
 @contextmanager
-def _empty() -> Iterator[Cluster]:
+def empty() -> Iterator[Cluster]:
     """A cluster with a migrated demo database without data, Django set up as its owner."""
     for name in (
         "DATABASE_URL",

@@ -1,6 +1,1 @@
-SELECT {group}, grouping({group}), count(DISTINCT s.person_id), NULL
-FROM visits_service s
-LEFT JOIN institutions_institutiondetails d ON d.institution_id = s.institution_id
-  AND d.starts_on <= s.visit_on AND coalesce(d.ends_on, 'infinity') >= s.visit_on
-WHERE s.in_force AND s.visit_on BETWEEN %(first)s AND %(last)s
-GROUP BY GROUPING SETS (({group}), ())
+SELECT place, whole, persons, NULL::bigint FROM tally

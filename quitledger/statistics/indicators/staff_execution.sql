@@ -1,10 +1,8 @@
 WITH contracted AS (
   SELECT institution_id, staff_id, max(least(ends_on, %(last)s)) AS day FROM institutions_staffcontract
-  WHERE daterange(starts_on, ends_on, '[]') && daterange(%(counted_from)s, %(last)s, '[]') GROUP BY 1, 2),
-served AS (
-  SELECT DISTINCT institution_id, staff_id FROM visits_service WHERE in_force AND visit_on BETWEEN %(first)s AND %(last)s)
+  WHERE daterange(starts_on, ends_on, '[]') && daterange(%(counted_from)s, %(last)s, '[]') GROUP BY 1, 2)
 SELECT {group}, grouping({group}), count(DISTINCT s.staff_id), count(DISTINCT c.staff_id)
-FROM contracted c LEFT JOIN served s USING (institution_id, staff_id)
+FROM contracted c LEFT JOIN worked s USING (institution_id, staff_id)
 LEFT JOIN institutions_institutiondetails d ON d.institution_id = c.institution_id
   AND d.starts_on <= c.day AND coalesce(d.ends_on, 'infinity') >= c.day
 GROUP BY GROUPING SETS (({group}), ())
