@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import date, datetime, time
 from pathlib import Path
 from typing import Any
@@ -20,13 +21,13 @@ from quitledger.policy import TAIPEI
 from quitledger.statistics import indicators as reading
 from quitledger.statistics.annual import AnnualTables, annual_tables, as_printed
 from quitledger.statistics.indicators import Grouping, IndicatorFault, indicators
-from quitledger.statistics.measures import Basis, Period, measure
+from quitledger.statistics.measures import FINER, Basis, Measured, Period, PeriodOpen, measure
 from quitledger.visits.rules import Counselling, Entry, Line, Medication
 from quitledger.visits.services import record_visits
 
 from .. import world
 from ..ops.commands import quitledger
-from ..sql import acting
+from ..sql import acting, insert, keys, record
 
 CLINIC, PHARMACY, HOSPITAL = world.CLINIC, world.PHARMACY, world.HOSPITAL
 YEAR = Period.year(2025)
@@ -151,24 +152,118 @@ def test_a_year_to_date_counts_no_later_day(given: Any) -> None:
     assert (found.counselling.total.numerator, found.persons.total.numerator) == (3, 2)
 
 
-@pytest.mark.parametrize(
-    ("name", "grouping", "expected"),
-    [
-        ("counselling_visits", Grouping.MONTH, [("114 年 2 月", 1, 1), ("114 年 3 月", 5, 3)]),
-        ("persons_served", Grouping.SERVICE, [("衛教", 3, None), ("用藥", 1, None)]),
-        ("persons_served", Grouping.TOTAL, []),
-    ],
-)
-def test_the_same_by_month_and_service(name: str, grouping: Grouping, expected: Any, given: Any) -> None:
-    by = world.actor("desk_officer")
-    with scoped(by):
-        found = measure(name, YEAR, grouping=grouping, by=by)
-        institutions = measure("counselling_visits", YEAR, grouping=Grouping.INSTITUTION, by=by)
-        counties = measure("institution_execution", YEAR, grouping=Grouping.COUNTY, by=by)
-    assert [(str(cell.label), cell.numerator, cell.denominator) for cell in found.cells] == expected
-    assert found.total.numerator == (3 if name == "persons_served" else 6)
-    assert sorted(cell.numerator for cell in institutions.cells) == [2, 4]
-    assert sum(cell.denominator or 0 for cell in counties.cells) == 3
+# --- Broken down ----------------------------------------------------------------------------------------------------
+
+MARCH = Period.year(2025, date(2025, 3, 31))  # the months of this world that are over
+# institution → how many people of how many services each, on how many days of March from the 1st on
+CROWD = {CLINIC: (13, 3), PHARMACY: (9, 1), HOSPITAL: (4, 2)}
+
+
+@pytest.fixture
+def crowd(committed: Any, owner: psycopg.Connection) -> None:
+    """People of CROWD with counselling, and at the clinic one with medication on the first day; two of February."""
+    owner.execute("SELECT set_config('quitledger.scope', '0', false)")
+    with owner.transaction():
+        for code, (people, times) in CROWD.items():
+            at = keys(owner, {CLINIC: "示範甲", PHARMACY: "示範戊", HOSPITAL: "示範己"}[code], code)
+            for number in range(people):
+                somebody = replace(at, **a_person(owner, at.institution, f"{code}{number}"))
+                for time_ in range(times):
+                    month = 2 if code == HOSPITAL else 3
+                    medication = ["medication"] if code == CLINIC and not time_ and number < 9 else []
+                    record(owner, somebody, date(2025, month, 1 + 7 * time_), "counselling", *medication)
+
+
+def a_person(owner: psycopg.Connection, institution: int, name: str) -> dict[str, int]:
+    person = insert(owner, "cases_person", {
+        "uid": uuid4(), "identity_kind": "national_id", "identity_country": "", "identity_hash": uuid4().bytes * 2, "identity_token": b"x",
+        "identity_key_id": "k", "birth_on": date(1980, 1, 1), "sex": "male",
+    })  # fmt: skip
+    case = insert(owner, "cases_case", {
+        "uid": uuid4(), "person_id": person, "institution_id": institution, "name": name, "chart_no": name,
+        "opened_on": date(2025, 1, 2),
+    })  # fmt: skip
+    return {"person": person, "case": case}
+
+
+def by(name: str, grouping: Grouping, username: str = "analyst", period: Period = MARCH) -> Measured:
+    actor = world.actor(username)
+    with scoped(actor):
+        return measure(name, period, grouping=grouping, by=actor)
+
+
+def said(measured: Measured) -> dict[str, Any]:
+    return {str(cell.label): (cell.numerator, cell.denominator, cell.said) for cell in measured.cells}
+
+
+def test_the_same_by_institution_county_month_and_service(crowd: None) -> None:
+    institutions = by("counselling_visits", Grouping.INSTITUTION)
+    assert said(institutions) == {
+        "9900000019 示範戒菸診所": (40, 15, "2.7"),  # 39 services of 13 people
+        "9900000028 示範藥局": (
+            None,
+            None,
+            "＊",
+        ),  # nine people: hidden with the hospital, which would be the difference
+        "9900000037 示範醫院": (None, None, "＊"),
+    }
+    assert [cell.hidden for cell in institutions.cells] == [False, True, True]
+    assert (institutions.total.numerator, institutions.total.denominator) == (39 + 9 + 8, 26), "what everybody may know"
+    assert said(by("counselling_visits", Grouping.COUNTY)) == {"臺北市": (45, 15, "3.0"), "高雄市": (10, 10, "1.0")}
+    assert said(by("persons_served", Grouping.MONTH)) == {
+        "114 年 2 月": (None, None, "＊"),
+        "114 年 3 月": (None, None, "＊"),
+    }
+    assert said(by("persons_served", Grouping.SERVICE)) == {"衛教": (25, None, "25"), "用藥": (10, None, "10")}
+
+
+@pytest.mark.parametrize("username", ["analyst", "desk_officer", "desk_supervisor"])
+def test_what_is_hidden_is_hidden_from_everybody_who_asks(username: str, crowd: None) -> None:
+    """Rows are another right; a number is the same for all."""
+    assert said(by("persons_served", Grouping.INSTITUTION, username))["9900000037 示範醫院"] == (None, None, "＊")
+
+
+def test_by_tier_and_in_all_and_of_institutions_and_staff_everything_is_exact(crowd: None) -> None:
+    assert said(by("counselling_visits", Grouping.TIER)) == {
+        "區域醫院": (8, 4, "2.0"), "西醫診所": (39, 13, "3.0"), "藥局": (9, 9, "1.0"),
+    }  # fmt: skip
+    assert said(by("persons_served", Grouping.TIER))["區域醫院"] == (4, None, "4")
+    for name in ("institution_execution", "staff_execution"):
+        found = by(name, Grouping.COUNTY)
+        assert found.suppressed is None
+        assert found.cells
+        assert not any(cell.hidden for cell in found.cells)
+    assert said(by("institution_execution", Grouping.INSTITUTION))["9900000037 示範醫院"] == (1, 1, "100.00")
+
+
+def test_an_institution_alone_in_its_tier_is_not_shown_by_itself(crowd: None) -> None:
+    """What the tiers show everybody is known; no institution is hidden only to be found there, or the other way round."""
+    hidden = {cell.group for cell in by("persons_served", Grouping.INSTITUTION).cells if cell.hidden}
+    assert hidden == {world.institution_id(HOSPITAL), world.institution_id(PHARMACY)}
+
+
+@pytest.mark.parametrize("until", [date(2025, 3, 30), date(2025, 4, 1), date(2025, 4, 30), date(2025, 12, 31)])
+@pytest.mark.parametrize("grouping", FINER)
+def test_a_breakdown_ends_with_a_month_that_is_over(until: date, grouping: Grouping, given: Any) -> None:
+    """From one day to the next the difference of two tables would count the people of a day."""
+    period = Period.year(2025, until)
+    with pytest.raises(PeriodOpen):
+        by("persons_served", grouping, period=period)
+    assert by("persons_served", Grouping.TIER, period=period).total.numerator == 3
+    assert by("institution_execution", Grouping.COUNTY, period=period).cells
+
+
+def test_institutions_are_called_as_on_the_last_day_of_the_period(given: psycopg.Connection) -> None:
+    given.execute("UPDATE institutions_institutiondetails SET ends_on = '2025-04-02' WHERE code = %s", [CLINIC])
+    given.execute(
+        "INSERT INTO institutions_institutiondetails (institution_id, starts_on, code, name, tier, county, address, change)"
+        " SELECT institution_id, '2025-04-03', code, '新名診所', tier, county, address, 'name'"
+        " FROM institutions_institutiondetails WHERE code = %s",
+        [CLINIC],
+    )
+    name = "institution_execution"
+    assert "9900000019 示範戒菸診所" in said(by(name, Grouping.INSTITUTION))
+    assert "9900000019 新名診所" in said(by(name, Grouping.INSTITUTION, period=YEAR))
 
 
 def test_what_stands_nowhere_on_that_day_is_told_as_unknown_and_not_left_out(given: psycopg.Connection) -> None:
@@ -223,13 +318,14 @@ def test_every_indicator_says_what_it_counts() -> None:
     ("changed", "words"),
     [
         ({"measure": "share"}, "share"), ({"source": "rumour"}, "source"), ({"denominator": None}, "denominator"),
-        ({"groupings": ["colour"]}, "colour"), ({"colour": "red"}, "colour"),
+        ({"groupings": ["colour"]}, "colour"), ({"colour": "red"}, "colour"), ({"persons": "both"}, "both"),
     ],
 )  # fmt: skip
 def test_a_file_that_says_something_else_is_a_fault(changed: dict[str, Any], words: str, tmp_path: Path) -> None:
     said = yaml.safe_load((reading.FOLDER / "staff_execution.yaml").read_text())
     path = tmp_path / "one.yaml"
     path.write_text(yaml.safe_dump(said | changed))
-    path.with_suffix(".sql").write_text("SELECT 1")
+    for end in (".sql", ".rows.sql"):
+        path.with_suffix(end).write_text("SELECT 1")
     with pytest.raises(IndicatorFault, match=words):
         reading.read(path)
