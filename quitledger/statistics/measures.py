@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from decimal import Decimal
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Any
 
 from django.db import connection
@@ -111,7 +112,7 @@ class Measured:
         if found is not None:
             return found
         denominator = None if self.indicator.denominator is None else 0
-        return Cell(group, _label(self.grouping, group, {}), 0, denominator, self.indicator.measure)
+        return Cell(group, label(self.grouping, group), 0, denominator, self.indicator.measure)
 
 
 # What `{group}` of a statement is; d: the institution's details on the day that counts, s: the service.
@@ -174,7 +175,7 @@ def _counted(
     total = Cell(None, Words("合計"), *found.pop((None, 1), nothing), indicator.measure)
     groups = [group for group, _whole in found] if grouping is not Grouping.TOTAL else []
     cells = tuple(
-        Cell(group, _label(grouping, group, places), *found[group, 0], indicator.measure)
+        Cell(group, label(grouping, group, places), *found[group, 0], indicator.measure)
         for group in sorted(groups, key=lambda group: _order(grouping, group, places))
     )
     return Measured(indicator, period, grouping, cells, total)
@@ -232,10 +233,11 @@ def _order(grouping: Grouping, group: Any, places: Mapping[int, Place]) -> Any:
         return (True, 0)
     if grouping is Grouping.TIER and group in Tier.values:
         return (False, list(Tier.values).index(group))
-    return (False, _label(grouping, group, places) if grouping is Grouping.INSTITUTION else group)
+    return (False, label(grouping, group, places) if grouping is Grouping.INSTITUTION else group)
 
 
-def _label(grouping: Grouping, group: Any, places: Mapping[int, Place]) -> str:
+def label(grouping: Grouping, group: Any, places: Mapping[int, Place] = MappingProxyType({})) -> str:
+    """What a group is called; an institution as it stands in `places`."""
     if group is None:
         return Words("不明")
     if grouping is Grouping.TIER:
@@ -243,7 +245,7 @@ def _label(grouping: Grouping, group: Any, places: Mapping[int, Place]) -> str:
     if grouping is Grouping.SERVICE:
         return LABELS[group]
     if grouping is Grouping.INSTITUTION:
-        return str(places[group])
+        return str(places[group]) if group in places else Words("不明")
     if isinstance(group, date):
         return Sentence("{month}", month=Month(group))
     return str(group)
