@@ -27,6 +27,7 @@ from quitledger.visits.rules import LABELS
 from .downloads import table_file
 from .figures import BasisForm, Number, Opening, last_day, years
 from .forms import PlainTextField, shown
+from .languages import day_said
 from .permissions import needs
 from .transactions import Request
 
@@ -176,7 +177,11 @@ def annual_breakdown_download(request: Request, year: int, grouping: str, file_f
 def _form(request: Request, year: int, grouping: Grouping) -> BreakdownForm:
     if year not in years(request.desk.today):
         raise Http404
-    return BreakdownForm(grouping, request.GET)
+    table = Table.SERVICES if request.GET.get("table", "") not in set(Table) else Table(request.GET["table"])
+    asked = request.GET.copy()
+    if not asked.get("until"):
+        asked["until"] = day_said(last_day(year, request.desk.today, whole_months=table is Table.SERVICES))
+    return BreakdownForm(grouping, asked)
 
 
 def _breakdown(request: Request, year: int, grouping: Grouping, form: BreakdownForm) -> Breakdown | None:

@@ -34,7 +34,7 @@ class BasisForm(Form):
     @property
     def basis_asked(self) -> Basis:
         """Whose contract counts; of any day where nothing was asked."""
-        return Basis(self.cleaned_data["basis"] or Basis.ANY_DAY)
+        return Basis(self.cleaned_data.get("basis") or Basis.ANY_DAY)
 
     def period(self, year: int, today: date, *, whole_months: bool = False) -> Period | None:
         """From the first day of a ROC year to the day asked for, or as far as there is anything; None and an error where it is not so.

@@ -19,7 +19,8 @@ from quitledger.statistics.measures import Basis, Cell, Measured
 
 from .breakdowns import BROKEN_DOWN_BY
 from .downloads import table_file
-from .figures import BasisForm, Number, Opening, years
+from .figures import BasisForm, Number, Opening, last_day, years
+from .languages import day_said
 from .permissions import needs
 from .transactions import Request
 
@@ -53,7 +54,12 @@ def annual_statistics(request: Request, year: int | None = None) -> HttpResponse
     """The tables of a ROC year; of the current one, up to today. Without a year: the last whole one."""
     if year is None:
         return redirect("annual_statistics", request.desk.today.year - 1 - ROC_EPOCH)
-    form = BasisForm(request.GET or {"basis": Basis.ANY_DAY})
+    if year not in years(request.desk.today):
+        raise Http404
+    latest = last_day(year, request.desk.today, whole_months=False)
+    form = BasisForm(
+        {"basis": Basis.ANY_DAY, "until": day_said(latest)} | {name: said for name, said in request.GET.items() if said}
+    )
     context: dict[str, Any] = {
         "form": form,
         "year": year,
@@ -61,13 +67,11 @@ def annual_statistics(request: Request, year: int | None = None) -> HttpResponse
         "groupings": BROKEN_DOWN_BY.items(),
         "years": [(one, one + ROC_EPOCH) for one in years(request.desk.today)],
     }
-    if year not in years(request.desk.today):
-        raise Http404
     if form.is_valid() and form.period(year, request.desk.today):
         tables = _tables(request, year, form)
         opening = Opening.of(request, year, tables.period, form.basis_asked)
         context |= {
-            "tables": tables, "is_whole": (tables.period.last.month, tables.period.last.day) == _YEARS_END, "asked": request.GET.urlencode(),
+            "tables": tables, "is_whole": (latest.month, latest.day) == _YEARS_END, "asked": request.GET.urlencode(),
             "indicators": (tables.institutions, tables.staff, tables.medication, tables.counselling, tables.persons),
             "tiers": [_row(tables, opening, tier) for tier in Tier], "total": _row(tables, opening, None),
             "chart_height": len(Tier) * _ROW_HEIGHT,

@@ -146,12 +146,11 @@ def measure(
     measured = _counted(indicator, period, grouping, basis, places, by)
     if not today:
         return measured
-    if grouping is not Grouping.INSTITUTION:
-        return _suppressed(measured, SuppressionRule.on(today))
-    counties = _suppressed(_counted(indicator, period, Grouping.COUNTY, basis, {}, by), SuppressionRule.on(today))
-    return _suppressed(
-        measured, SuppressionRule.on(today), places, {cell.group for cell in counties.cells if cell.hidden}
-    )
+    rule = SuppressionRule.on(today)
+    if not _some_county_is_small(measured, rule, places):
+        return _suppressed(measured, rule, places)
+    counties = _suppressed(_counted(indicator, period, Grouping.COUNTY, basis, {}, by), rule, {})
+    return _suppressed(measured, rule, places, {cell.group for cell in counties.cells if cell.hidden})
 
 
 def parameters(period: Period, basis: Basis) -> dict[str, date]:
@@ -184,22 +183,15 @@ def _counted(
 def _suppressed(
     measured: Measured,
     rule: SuppressionRule,
-    places: Mapping[int, Place] | None = None,
+    places: Mapping[int, Place],
     hidden_counties: Collection[str] = (),
 ) -> Measured:
     """What may be shown of it: cells of few people hidden, with others that would give them away, the rest rounded."""
-    of_persons = measured.indicator.persons
-    counts = {
-        cell.group: Counted(cell.numerator or 0)
-        if of_persons is Part.NUMERATOR
-        else Counted(cell.denominator or 0, cell.numerator)
-        for cell in measured.cells
-    }
+    counts = _counts(measured)
     of_tier, of_county = defaultdict(list), defaultdict(list)
-    for group in counts:
-        if places and group in places:
-            of_tier[places[group].tier].append(group)
-            of_county[places[group].county].append(group)
+    for group in counts.keys() & places.keys():
+        of_tier[places[group].tier].append(group)
+        of_county[places[group].county].append(group)
     hidden = hidden_groups(
         counts, rule,
         totals=(*of_tier.values(), *of_county.values()),
@@ -208,6 +200,22 @@ def _suppressed(
     return replace(
         measured, suppressed=rule, cells=tuple(_shown(cell, cell.group in hidden, rule) for cell in measured.cells)
     )
+
+
+def _counts(measured: Measured) -> dict[Any, Counted]:
+    """People and services of each group."""
+    if measured.indicator.persons is Part.NUMERATOR:
+        return {cell.group: Counted(cell.numerator or 0) for cell in measured.cells}
+    return {cell.group: Counted(cell.denominator or 0, cell.numerator) for cell in measured.cells}
+
+
+def _some_county_is_small(measured: Measured, rule: SuppressionRule, places: Mapping[int, Place]) -> bool:
+    """True where a county may be hidden itself: none of its institutions helped more people than are hidden."""
+    most: dict[str, int] = defaultdict(int)
+    for group, counted in _counts(measured).items():
+        if group in places:
+            most[places[group].county] = max(most[places[group].county], counted.persons)
+    return any(persons <= rule.hidden_up_to for persons in most.values())
 
 
 def _shown(cell: Cell, is_hidden: bool, rule: SuppressionRule) -> Cell:

@@ -68,7 +68,9 @@ def hidden_groups(
     for groups in never_open:
         if not hidden.intersection(groups):
             hidden.update([group for group in order if group in groups][:1])
-    known = [frozenset(counts), *map(frozenset, totals)]
+    known = sorted(
+        {frozenset(counts), *map(frozenset, totals)}, key=lambda groups: (len(groups), sorted(map(str, groups)))
+    )
     changed = True
     while changed:
         changed = False
