@@ -336,12 +336,17 @@ def _services(request: Request, behind: Behind) -> dict[str, Any]:
 
 
 def _closed(request: Request, behind: Behind, places: Mapping[int, Place]) -> dict[str, Any]:
-    """For whom no visit is open: the finest that is, the institutions of the cell, where it has any."""
-    words = {
-        Grouping.TOTAL: "",
-        Grouping.TIER: behind.group and Words(Tier(behind.group).label),
-        Grouping.COUNTY: behind.group,
-        Grouping.INSTITUTION: behind.group in places and places[behind.group].code,
-    }
+    """For whom no visit is open: the finest that is, the institutions of the cell, by the words they are found with."""
     whole = behind.period.is_whole_months(request.desk.today)
-    return {"closed": True, "institutions": words.get(behind.grouping) if whole else None, "whole_months": whole}
+    return {"closed": True, "institutions": _found_with(behind, places) if whole else None, "whole_months": whole}
+
+
+def _found_with(behind: Behind, places: Mapping[int, Place]) -> str | None:
+    """The words that find the institutions of a cell; None where it has none, or none that are known."""
+    if behind.grouping is Grouping.TOTAL:
+        return ""
+    if behind.grouping is Grouping.TIER and behind.group:
+        return Words(Tier(behind.group).label)
+    if behind.grouping is Grouping.INSTITUTION and behind.group in places:
+        return places[behind.group].code
+    return behind.group if behind.grouping is Grouping.COUNTY else None
