@@ -155,3 +155,28 @@ def names_of(institutions: Collection[int]) -> dict[int, str]:
             [list(institutions)],
         )
         return dict(cursor.fetchall())
+
+
+@dataclass(frozen=True)
+class Place:
+    """What an institution is called and where it stands."""
+
+    code: str
+    name: str
+    tier: str
+    county: str
+
+    def __str__(self) -> str:
+        return f"{self.code} {self.name}"
+
+
+def places_on(day: date) -> dict[int, Place]:
+    """Every institution as it was on that day, or last before; where it came later, as it was first."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT DISTINCT ON (institution_id) institution_id, code, name, tier, county FROM institutions_institutiondetails"
+            " ORDER BY institution_id, starts_on > %(day)s, CASE WHEN starts_on > %(day)s THEN starts_on - %(day)s"
+            " ELSE %(day)s - starts_on END",
+            {"day": day},
+        )
+        return {institution: Place(*place) for institution, *place in cursor.fetchall()}

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from django import forms
 from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.http import require_safe
@@ -12,28 +11,20 @@ from django.views.decorators.http import require_safe
 from quitledger.accounts.permissions import Permission
 from quitledger.institutions.models import Tier
 from quitledger.interop.sheets import Cell as SheetCell
-from quitledger.policy import parameter
 from quitledger.policy.roc_formats import ROC_EPOCH
 from quitledger.policy.sentences import Words
 from quitledger.statistics.annual import AnnualTables, annual_tables
-from quitledger.statistics.measures import Basis, Cell, Measured, Period
+from quitledger.statistics.indicators import Part
+from quitledger.statistics.measures import Basis, Cell, Measured
 
+from .breakdowns import BROKEN_DOWN_BY
 from .downloads import table_file
-from .forms import Form
+from .figures import BasisForm, Number, Opening, last_day, years
+from .languages import day_said
 from .permissions import needs
 from .transactions import Request
 
 _YEARS_END = (12, 31)
-
-
-class BasisForm(Form):
-    """Whose contract counts."""
-
-    all_optional = True
-    basis = forms.ChoiceField(
-        label=Words("合約機構與人員"), required=False,
-        choices=[(Basis.ANY_DAY.value, Words("當年任一日有合約")), (Basis.LAST_DAY.value, Words("期末當日有合約"))],
-    )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -63,19 +54,26 @@ def annual_statistics(request: Request, year: int | None = None) -> HttpResponse
     """The tables of a ROC year; of the current one, up to today. Without a year: the last whole one."""
     if year is None:
         return redirect("annual_statistics", request.desk.today.year - 1 - ROC_EPOCH)
-    form = BasisForm(request.GET or {"basis": Basis.ANY_DAY})
+    if year not in years(request.desk.today):
+        raise Http404
+    latest = last_day(year, request.desk.today, whole_months=False)
+    form = BasisForm(
+        {"basis": Basis.ANY_DAY, "until": day_said(latest)} | {name: said for name, said in request.GET.items() if said}
+    )
     context: dict[str, Any] = {
         "form": form,
         "year": year,
         "ad_year": year + ROC_EPOCH,
-        "years": [(one, one + ROC_EPOCH) for one in _years(request)],
+        "groupings": BROKEN_DOWN_BY.items(),
+        "years": [(one, one + ROC_EPOCH) for one in years(request.desk.today)],
     }
-    if form.is_valid():
+    if form.is_valid() and form.period(year, request.desk.today):
         tables = _tables(request, year, form)
+        opening = Opening.of(request, year, tables.period, form.basis_asked)
         context |= {
-            "tables": tables, "is_whole": (tables.period.last.month, tables.period.last.day) == _YEARS_END, "asked": request.GET.urlencode(),
+            "tables": tables, "is_whole": (latest.month, latest.day) == _YEARS_END, "asked": request.GET.urlencode(),
             "indicators": (tables.institutions, tables.staff, tables.medication, tables.counselling, tables.persons),
-            "tiers": [_row(tables, tier) for tier in Tier],
+            "tiers": [_row(tables, opening, tier) for tier in Tier], "total": _row(tables, opening, None),
             "chart_height": len(Tier) * _ROW_HEIGHT,
             "charts": {
                 "institutions": _bars(tables.institutions, tables.institutions),
@@ -116,25 +114,29 @@ def _lines(tables: AnnualTables) -> Iterator[list[SheetCell]]:
     ]  # fmt: skip
 
 
-def _years(request: Request) -> list[int]:
-    """The ROC years of which there may be records, the latest first."""
-    first = parameter("recording_window_last_day").values[0].starts_on.year - ROC_EPOCH
-    return list(range(request.desk.today.year - ROC_EPOCH, first - 1, -1))
-
-
 def _tables(request: Request, year: int, form: BasisForm) -> AnnualTables:
-    if year not in _years(request):
+    if year not in years(request.desk.today):
         raise Http404
-    basis = Basis(form.cleaned_data["basis"] or Basis.ANY_DAY)
-    period = Period.year(year + ROC_EPOCH, request.desk.today)
-    return annual_tables(period, basis=basis, by=request.desk.actor)
+    period = form.period(year, request.desk.today)
+    if period is None:
+        raise Http404
+    return annual_tables(period, basis=form.basis_asked, by=request.desk.actor)
 
 
-def _row(tables: AnnualTables, tier: Tier) -> dict[str, Any]:
+def _row(tables: AnnualTables, opening: Opening, tier: Tier | None) -> dict[str, Any]:
+    """The numbers of a tier (None: of all) as each of the three tables has them."""
+
+    def numbers(measured: Measured, *parts: Part | None) -> list[Number]:
+        return [opening.number(measured, tier and tier.value, part, total=tier is None) for part in parts]
+
+    (medication, medication_mean), (counselling, counselling_mean) = (
+        numbers(measured, Part.NUMERATOR, None) for measured in (tables.medication, tables.counselling)
+    )
+    rate = (Part.DENOMINATOR, Part.NUMERATOR, None)
     return {
-        "label": Words(tier.label),
-        "institutions": tables.institutions.of(tier.value), "staff": tables.staff.of(tier.value),
-        "medication": tables.medication.of(tier.value), "counselling": tables.counselling.of(tier.value),
+        "label": tier and Words(tier.label),
+        "institutions": numbers(tables.institutions, *rate), "staff": numbers(tables.staff, *rate),
+        "services": [medication, counselling, medication_mean, counselling_mean],
     }  # fmt: skip
 
 
@@ -149,7 +151,7 @@ def _bars(first: Measured, second: Measured) -> list[Bar]:
 
 
 def _counts(first: Cell, second: Cell) -> tuple[int, int]:
-    return first.numerator, (first.denominator or 0) if first == second else second.numerator
+    return first.numerator or 0, (first.denominator if first == second else second.numerator) or 0
 
 
 def _width(count: int, longest: int) -> str:

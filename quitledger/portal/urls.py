@@ -8,11 +8,13 @@ from quitledger.batches.columns import Kind
 from quitledger.corrections.rules import ItemKind, Step
 from quitledger.policy import parse_month
 from quitledger.policy.roc_formats import ROC_EPOCH
+from quitledger.statistics.indicators import indicators
 
 from . import (
     applying,
     audit,
     batches,
+    breakdowns,
     cases,
     comparisons,
     corrections,
@@ -124,11 +126,37 @@ class MonthInAddress:
         return f"{value.year - ROC_EPOCH}-{value:%m}"
 
 
+class GroupingName:
+    """By what the annual statistics are broken down."""
+
+    regex = "|".join(breakdowns.BROKEN_DOWN_BY)
+
+    def to_python(self, value: str) -> str:
+        return value
+
+    def to_url(self, value: str) -> str:
+        return value
+
+
+class IndicatorName:
+    """A number of the annual statistics."""
+
+    regex = "|".join(indicators())
+
+    def to_python(self, value: str) -> str:
+        return value
+
+    def to_url(self, value: str) -> str:
+        return value
+
+
 register_converter(FileFormat, "format")
 register_converter(SheetFormat, "sheet")
 register_converter(RowKind, "rows")
 register_converter(MonthInAddress, "month")
 register_converter(RegisterName, "register")
+register_converter(GroupingName, "grouping")
+register_converter(IndicatorName, "indicator")
 register_converter(CorrectionKind, "kind")
 register_converter(CorrectionStep, "step")
 
@@ -228,6 +256,13 @@ urlpatterns = [
     path("statistics", statistics.annual_statistics, name="statistics"),
     path("statistics/<int:year>", statistics.annual_statistics, name="annual_statistics"),
     path("statistics/<int:year>.<format:file_format>", statistics.annual_download, name="annual_download"),
+    path("statistics/<int:year>/by/<grouping:grouping>", breakdowns.annual_breakdown, name="annual_breakdown"),
+    path(
+        "statistics/<int:year>/by/<grouping:grouping>.<format:file_format>",
+        breakdowns.annual_breakdown_download,
+        name="annual_breakdown_download",
+    ),
+    path("statistics/<int:year>/rows/<indicator:name>", breakdowns.annual_rows, name="annual_rows"),
     path("audit", audit.audit_trail, name="audit_trail"),
     path("audit.<format:file_format>", audit.audit_download, name="audit_download"),
     path("windows", windows.window_list, name="window_list"),

@@ -22,6 +22,13 @@ class Measure(StrEnum):
     COUNT = "count"  # the numerator alone
 
 
+class Part(StrEnum):
+    """The two counts of an indicator."""
+
+    NUMERATOR = "numerator"
+    DENOMINATOR = "denominator"
+
+
 class Grouping(StrEnum):
     """By what a number is shown."""
 
@@ -39,7 +46,8 @@ class Indicator:
 
     The statement gives (group, 1 where it is the total, numerator, denominator) from tables and what relations.sql has made
     of them; values: first, last (days), counted_from (from which day on a contract counts). `{group}`: an expression of
-    measures.GROUPS.
+    measures.GROUPS. `rows` gives what is counted, row by row (rows.py). `persons`: which of the two counts people who were
+    helped, and is suppressed with the other where it is broken down (suppression.py).
     """
 
     name: str
@@ -51,10 +59,12 @@ class Indicator:
     measure: Measure
     unit: str
     groupings: tuple[Grouping, ...]
+    persons: Part | None
     source: str  # records or claims
     author: str
     reviewed: date
     statement: str
+    rows: str
 
 
 class IndicatorFault(ValueError):
@@ -68,15 +78,16 @@ def indicators() -> Mapping[str, Indicator]:
 
 
 def read(path: Path) -> Indicator:
-    """The indicator of a file and of the statement beside it. Raises IndicatorFault."""
+    """The indicator of a file and of the statements beside it. Raises IndicatorFault."""
     said: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
-    expected = {field.name for field in fields(Indicator)} - {"name", "statement"}
+    expected = {field.name for field in fields(Indicator)} - {"name", "statement", "rows"}
     if set(said) != expected:
         raise IndicatorFault(f"{path.name}: {sorted(set(said) ^ expected)}")
     try:
         values = said | {
             "measure": Measure(said["measure"]),
             "groupings": (Grouping.TOTAL, *map(Grouping, said["groupings"])),
+            "persons": said["persons"] and Part(said["persons"]),
         }
     except ValueError as fault:
         raise IndicatorFault(f"{path.name}: {fault}") from None
@@ -85,4 +96,5 @@ def read(path: Path) -> Indicator:
         "claims",
     ):
         raise IndicatorFault(f"{path.name}: denominator, measure, source")
-    return Indicator(path.stem, statement=path.with_suffix(".sql").read_text(encoding="utf-8"), **values)
+    statement, rows = (path.with_suffix(end).read_text(encoding="utf-8") for end in (".sql", ".rows.sql"))
+    return Indicator(path.stem, statement=statement, rows=rows, **values)

@@ -468,6 +468,23 @@ SCREENS = [
     Screen("annual_statistics", "refused", "analyst", at("/statistics/114?basis=nonsense"), 422),
     Screen("annual_statistics", "no such year", "analyst", at("/statistics/115"), 404),
     Screen("annual_statistics", "not allowed", "recorder", at("/statistics/114"), 403),
+    Screen("annual_breakdown", "by county, hidden", "analyst", at("/statistics/114/by/county")),
+    Screen("annual_breakdown", "by institution, hidden", "desk_officer", at("/statistics/114/by/institution"), data=(LONG_NAME,)),
+    Screen("annual_breakdown", "staff by institution", "analyst", at("/statistics/114/by/institution?table=staff"), data=(LONG_NAME,)),
+    Screen("annual_breakdown", "no such institution", "analyst", at("/statistics/114/by/institution?q=沒有")),
+    Screen("annual_breakdown", "by month", "analyst", at("/statistics/114/by/month")),
+    Screen("annual_breakdown", "by service, nothing recorded", "analyst", at("/statistics/91/by/service")),
+    Screen("annual_breakdown", "nothing recorded", "analyst", at("/statistics/91/by/county?table=staff")),
+    Screen("annual_breakdown", "refused", "analyst", at("/statistics/114/by/county?until=114/3/30"), 422),
+    Screen("annual_breakdown", "not allowed", "recorder", at("/statistics/114/by/county"), 403),
+    Screen("annual_rows", "institutions", "analyst", at("/statistics/114/rows/institution_execution?part=denominator"), data=(LONG_NAME,)),
+    Screen("annual_rows", "staff, by what they are", "analyst", at("/statistics/114/rows/staff_execution?part=denominator"), data=(LONG_NAME,)),
+    Screen("annual_rows", "staff, by name", "desk_officer", at("/statistics/114/rows/staff_execution?part=denominator"), data=(LONG_NAME,)),
+    Screen("annual_rows", "visits", "desk_officer", at("/statistics/114/rows/counselling_visits"), data=(LONG_NAME,)),
+    Screen("annual_rows", "visits closed", "analyst", at("/statistics/114/rows/counselling_visits?by=tier&of=clinic&until=114/3/31")),
+    Screen("annual_rows", "visits of a month closed", "analyst", at("/statistics/114/rows/persons_served?by=month&of=2025-03-01&until=114/3/31")),
+    Screen("annual_rows", "nothing counted", "analyst", at("/statistics/91/rows/institution_execution")),
+    Screen("annual_rows", "no such cell", "analyst", at("/statistics/114/rows/staff_execution?by=month&of=2025-03-01"), 404),
     Screen("policy_list", "signed out", NOBODY, at("/policies")),
     Screen("policy_show", "with source", "recorder", at("/policies/recording_window_last_day")),
     Screen("policy_show", "with history", NOBODY, at("/policies/weeks_per_visit")),
@@ -598,7 +615,7 @@ NO_SCREEN = {
     "healthz",  # one word for whoever watches the server
     "switch_language", "person_unlock", "person_confirm",  # buttons of other screens
     "selfcheck_index", "statistics",  # the ways to a month, a year
-    "selfcheck_download", "register_download", "register_sample", "finding_download", "audit_download", "correction_download", "correction_numbers_download", "annual_download",  # files
+    "selfcheck_download", "register_download", "register_sample", "finding_download", "audit_download", "correction_download", "correction_numbers_download", "annual_download", "annual_breakdown_download",  # files
 }  # fmt: skip
 
 

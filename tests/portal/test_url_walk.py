@@ -164,6 +164,14 @@ TABLE: dict[str, tuple[Access | Permission, dict[str, Any], set[int], set[int]]]
     "statistics": (Permission.STATISTICS_READ, {}, {302}, {405}),
     "annual_statistics": (Permission.STATISTICS_READ, {"year": 113}, {200}, {405}),
     "annual_download": (Permission.STATISTICS_READ, {"year": 113, "file_format": "csv"}, {200}, {405}),
+    "annual_breakdown": (Permission.STATISTICS_READ, {"year": 113, "grouping": "county"}, {200}, {405}),
+    "annual_breakdown_download": (
+        Permission.STATISTICS_READ,
+        {"year": 113, "grouping": "month", "file_format": "csv"},
+        {200},
+        {405},
+    ),
+    "annual_rows": (Permission.STATISTICS_READ, {"year": 113, "name": "staff_execution"}, {200}, {405}),
     "audit_trail": (Permission.AUDIT_READ, {}, {200}, {405}),
     "audit_download": (Permission.AUDIT_READ, {"file_format": "csv"}, {200}, {405}),
     "person_list": (Permission.ACCOUNT_READ, {}, {200}, {405}),
@@ -223,6 +231,7 @@ WHOSE = {
     "kind": "nobody",
     "step": "nobody",
     "year": "nobody",
+    "grouping": "nobody",
     "line": "nobody",
 }
 # The things of the table at the clinic, and their like at the pharmacy.

@@ -20,13 +20,14 @@ from quitledger.policy import TAIPEI
 from quitledger.statistics import indicators as reading
 from quitledger.statistics.annual import AnnualTables, annual_tables, as_printed
 from quitledger.statistics.indicators import Grouping, IndicatorFault, indicators
-from quitledger.statistics.measures import Basis, Period, measure
+from quitledger.statistics.measures import FINER, Basis, Measured, Period, PeriodOpen, measure
 from quitledger.visits.rules import Counselling, Entry, Line, Medication
 from quitledger.visits.services import record_visits
 
 from .. import world
 from ..ops.commands import quitledger
 from ..sql import acting
+from .crowd import serve
 
 CLINIC, PHARMACY, HOSPITAL = world.CLINIC, world.PHARMACY, world.HOSPITAL
 YEAR = Period.year(2025)
@@ -151,24 +152,95 @@ def test_a_year_to_date_counts_no_later_day(given: Any) -> None:
     assert (found.counselling.total.numerator, found.persons.total.numerator) == (3, 2)
 
 
-@pytest.mark.parametrize(
-    ("name", "grouping", "expected"),
-    [
-        ("counselling_visits", Grouping.MONTH, [("114 年 2 月", 1, 1), ("114 年 3 月", 5, 3)]),
-        ("persons_served", Grouping.SERVICE, [("衛教", 3, None), ("用藥", 1, None)]),
-        ("persons_served", Grouping.TOTAL, []),
-    ],
-)
-def test_the_same_by_month_and_service(name: str, grouping: Grouping, expected: Any, given: Any) -> None:
-    by = world.actor("desk_officer")
-    with scoped(by):
-        found = measure(name, YEAR, grouping=grouping, by=by)
-        institutions = measure("counselling_visits", YEAR, grouping=Grouping.INSTITUTION, by=by)
-        counties = measure("institution_execution", YEAR, grouping=Grouping.COUNTY, by=by)
-    assert [(str(cell.label), cell.numerator, cell.denominator) for cell in found.cells] == expected
-    assert found.total.numerator == (3 if name == "persons_served" else 6)
-    assert sorted(cell.numerator for cell in institutions.cells) == [2, 4]
-    assert sum(cell.denominator or 0 for cell in counties.cells) == 3
+# --- Broken down ----------------------------------------------------------------------------------------------------
+
+MARCH = Period.year(2025, date(2025, 3, 31))  # the months of this world that are over
+
+
+@pytest.fixture
+def crowd(committed: Any, owner: psycopg.Connection) -> psycopg.Connection:
+    """Counselling of thirteen people thrice at the clinic, nine of them with medication; of nine at the pharmacy; of four at the hospital twice."""
+    march = [date(2025, 3, 3), date(2025, 3, 10), date(2025, 3, 17)]
+    with committed.as_owner(), scoped(world.SYSTEM):
+        serve(CLINIC, 13, march, "示範丑", medicated=9, at_once=True)
+        serve(PHARMACY, 9, march[:1], "示範卯", at_once=True)
+        serve(HOSPITAL, 4, [date(2025, 2, 3), date(2025, 2, 10)], "示範辰", at_once=True)
+    owner.execute("SELECT set_config('quitledger.scope', '0', false)")
+    return owner
+
+
+def by(name: str, grouping: Grouping, username: str = "analyst", period: Period = MARCH) -> Measured:
+    actor = world.actor(username)
+    with scoped(actor):
+        return measure(name, period, grouping=grouping, by=actor)
+
+
+def said(measured: Measured) -> dict[str, Any]:
+    return {str(cell.label): (cell.numerator, cell.denominator, cell.said) for cell in measured.cells}
+
+
+def test_the_same_by_institution_county_month_and_service(crowd: None) -> None:
+    institutions = by("counselling_visits", Grouping.INSTITUTION)
+    assert said(institutions) == {
+        "9900000019 示範戒菸診所": (
+            None,
+            None,
+            "＊",
+        ),  # thirteen: hidden with the other of its county, which would be the difference
+        "9900000028 示範藥局": (10, 10, "1.0"),  # nine services of nine people
+        "9900000037 示範醫院": (None, None, "＊"),  # four
+    }
+    assert [cell.hidden for cell in institutions.cells] == [True, False, True]
+    assert (institutions.total.numerator, institutions.total.denominator) == (39 + 9 + 8, 26), "what everybody may know"
+    assert said(by("counselling_visits", Grouping.COUNTY)) == {"臺北市": (45, 15, "3.0"), "高雄市": (10, 10, "1.0")}
+    assert said(by("persons_served", Grouping.MONTH)) == {
+        "114 年 2 月": (None, None, "＊"),
+        "114 年 3 月": (None, None, "＊"),
+    }
+    assert said(by("persons_served", Grouping.SERVICE)) == {"衛教": (25, None, "25"), "用藥": (10, None, "10")}
+
+
+@pytest.mark.parametrize("username", ["analyst", "desk_officer", "desk_supervisor"])
+def test_what_is_hidden_is_hidden_from_everybody_who_asks(username: str, crowd: None) -> None:
+    """Rows are another right; a number is the same for all."""
+    assert said(by("persons_served", Grouping.INSTITUTION, username))["9900000037 示範醫院"] == (None, None, "＊")
+
+
+def test_by_tier_and_in_all_and_of_institutions_and_staff_everything_is_exact(crowd: None) -> None:
+    assert said(by("counselling_visits", Grouping.TIER)) == {
+        "區域醫院": (8, 4, "2.0"), "西醫診所": (39, 13, "3.0"), "藥局": (9, 9, "1.0"),
+    }  # fmt: skip
+    assert said(by("persons_served", Grouping.TIER))["區域醫院"] == (4, None, "4")
+    for name in ("institution_execution", "staff_execution"):
+        found = by(name, Grouping.COUNTY)
+        assert found.suppressed is None
+        assert found.cells
+        assert not any(cell.hidden for cell in found.cells)
+    assert said(by("institution_execution", Grouping.INSTITUTION))["9900000037 示範醫院"] == (1, 1, "100.00")
+
+
+@pytest.mark.parametrize("until", [date(2025, 3, 30), date(2025, 4, 1), date(2025, 4, 30), date(2025, 12, 31)])
+@pytest.mark.parametrize("grouping", FINER)
+def test_a_breakdown_ends_with_a_month_that_is_over(until: date, grouping: Grouping, given: Any) -> None:
+    """From one day to the next the difference of two tables would count the people of a day."""
+    period = Period.year(2025, until)
+    with pytest.raises(PeriodOpen):
+        by("persons_served", grouping, period=period)
+    assert by("persons_served", Grouping.TIER, period=period).total.numerator == 3
+    assert by("institution_execution", Grouping.COUNTY, period=period).cells
+
+
+def test_institutions_are_called_as_on_the_last_day_of_the_period(given: psycopg.Connection) -> None:
+    given.execute("UPDATE institutions_institutiondetails SET ends_on = '2025-04-02' WHERE code = %s", [CLINIC])
+    given.execute(
+        "INSERT INTO institutions_institutiondetails (institution_id, starts_on, code, name, tier, county, address, change)"
+        " SELECT institution_id, '2025-04-03', code, '新名診所', tier, county, address, 'name'"
+        " FROM institutions_institutiondetails WHERE code = %s",
+        [CLINIC],
+    )
+    name = "institution_execution"
+    assert "9900000019 示範戒菸診所" in said(by(name, Grouping.INSTITUTION))
+    assert "9900000019 新名診所" in said(by(name, Grouping.INSTITUTION, period=YEAR))
 
 
 def test_what_stands_nowhere_on_that_day_is_told_as_unknown_and_not_left_out(given: psycopg.Connection) -> None:
@@ -223,13 +295,14 @@ def test_every_indicator_says_what_it_counts() -> None:
     ("changed", "words"),
     [
         ({"measure": "share"}, "share"), ({"source": "rumour"}, "source"), ({"denominator": None}, "denominator"),
-        ({"groupings": ["colour"]}, "colour"), ({"colour": "red"}, "colour"),
+        ({"groupings": ["colour"]}, "colour"), ({"colour": "red"}, "colour"), ({"persons": "both"}, "both"),
     ],
 )  # fmt: skip
 def test_a_file_that_says_something_else_is_a_fault(changed: dict[str, Any], words: str, tmp_path: Path) -> None:
     said = yaml.safe_load((reading.FOLDER / "staff_execution.yaml").read_text())
     path = tmp_path / "one.yaml"
     path.write_text(yaml.safe_dump(said | changed))
-    path.with_suffix(".sql").write_text("SELECT 1")
+    for end in (".sql", ".rows.sql"):
+        path.with_suffix(end).write_text("SELECT 1")
     with pytest.raises(IndicatorFault, match=words):
         reading.read(path)
