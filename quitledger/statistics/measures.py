@@ -132,15 +132,19 @@ def measure_all(
     return [_measured(indicator, period, grouping, counted[indicator.name]) for indicator in asked]
 
 
-def _counted(
-    asked: Collection[Indicator], period: Period, grouping: Grouping, basis: Basis, by: Actor
-) -> dict[str, list[tuple[Any, ...]]]:
-    """The rows (group, whole, numerator, denominator) of indicators by name."""
-    values = {
+def parameters(period: Period, basis: Basis) -> dict[str, date]:
+    """The values of an indicator's statement."""
+    return {
         "first": period.first,
         "last": period.last,
         "counted_from": period.last if basis is Basis.LAST_DAY else period.first,
     }
+
+
+def _counted(
+    asked: Collection[Indicator], period: Period, grouping: Grouping, basis: Basis, by: Actor
+) -> dict[str, list[tuple[Any, ...]]]:
+    """The rows (group, whole, numerator, denominator) of indicators by name."""
     group = GROUPS.get(grouping, _NOT_GROUPED)
     if grouping in _OF_SERVICES:
         words = {"group": _NOT_GROUPED, "key": group, "place": "t.key", "is_place": "false"}
@@ -150,7 +154,7 @@ def _counted(
     rows = defaultdict(list)
     with counting(by), connection.cursor() as cursor:
         cursor.execute("SELECT set_config('work_mem', %s, true)", [_WORK_MEM])
-        cursor.execute(f"{_RELATIONS.format(**words)} {' UNION ALL '.join(statements)}", values)
+        cursor.execute(f"{_RELATIONS.format(**words)} {' UNION ALL '.join(statements)}", parameters(period, basis))
         for name, *row in cursor.fetchall():
             rows[name].append(tuple(row))
     return rows
