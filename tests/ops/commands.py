@@ -11,14 +11,16 @@ PATIENCE = 40.0  # seconds; the machine may be busy
 CHINESE = re.compile(r"[\u4e00-\u9fff]")
 
 
-def quitledger(*words: str, typed: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
-    """The outcome of a command. `typed` is its standard input; `environment` is added to the test's."""
+def quitledger(
+    *words: str, typed: str = "", patience: float = 120, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """The outcome of a command. `typed` is its standard input, `patience` in seconds; `environment` is added to the test's."""
     return subprocess.run(
         [sys.executable, "-m", "quitledger.ops.command", *words],
         input=typed,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=patience,
         check=False,
         env=os.environ | environment,
     )

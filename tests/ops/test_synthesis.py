@@ -8,15 +8,22 @@ from decimal import Decimal
 
 import psycopg
 import pytest
+from django.db import connection, transaction
 from psycopg.rows import dict_row
 
+from quitledger.accounts.actors import SYSTEM
 from quitledger.accounts.keys import keys
+from quitledger.accounts.scope import scoped
 from quitledger.cases.services import identity_hashes
 from quitledger.ops.demo_story import ACCOUNTS
 from quitledger.ops.postgres import DatabaseUrls
 from quitledger.ops.synthesis_targets import KINDS, target
 from quitledger.policy.identity import make_up
+from quitledger.statistics import measures
 from quitledger.statistics.annual import PRINTED_TIERS
+from quitledger.statistics.indicators import Grouping, indicators
+from quitledger.statistics.measures import Basis
+from quitledger.statistics.measures import Period as StatisticsPeriod
 from quitledger.visits.rules import (
     Counselling,
     CourseFacts,
@@ -33,6 +40,7 @@ from quitledger.visits.rules import (
     check_visit,
 )
 
+from ..conftest import connect_django
 from .commands import assert_told, quitledger
 
 SCALE = Decimal("0.01")
@@ -43,7 +51,7 @@ LAST_DAY = date(2024, 12, 31)
 def synthesize(urls: DatabaseUrls, *words: str, year: str = "113"):
     return quitledger(
         "synthesize", "--year", year, "--scale", str(SCALE), "--today", "114/4/1", *words,
-        DATABASE_URL=urls.app_url, DATABASE_OWNER_URL=urls.owner_url,
+        DATABASE_URL=urls.app_url, DATABASE_OWNER_URL=urls.owner_url, patience=300,
     )  # fmt: skip
 
 
@@ -137,6 +145,43 @@ def test_services_and_people_count_to_table_3(rows):
         for kind, visits, people in zip(KINDS, found[tier][:2], found[tier][2:], strict=True):
             assert abs(Decimal(visits) / people - row.means[kind]) <= Decimal("0.2")
     assert one(rows, "SELECT count(DISTINCT person_id) FROM visits_service") == WANTED.people
+
+
+@pytest.mark.parametrize(
+    "grouping", [Grouping.TIER, Grouping.COUNTY, Grouping.INSTITUTION, Grouping.MONTH, Grouping.SERVICE]
+)
+def test_in_every_grouping_the_engine_counts_what_plain_sql_counts(grouping, urls):
+    """Also where institutions changed tier, county and code within the year, and where nothing is known of one."""
+    year, names = StatisticsPeriod.year(2024), ("medication_visits", "counselling_visits", "persons_served")
+    asked = [indicators()[name] for name in names]
+    connect_django(urls.owner_url)
+    with scoped(SYSTEM), connection.cursor() as cursor:
+        cursor.execute(_MOVES)
+        counted = measures._counted(asked, year, grouping, Basis.ANY_DAY, SYSTEM)
+        cursor.execute(_PLAIN.format(group=measures.GROUPS[grouping]), measures.parameters(year, Basis.ANY_DAY))
+        plain = cursor.fetchall()
+        transaction.set_rollback(True)
+    assert len(plain) > 2
+    for place, name in enumerate(names):
+        expected = {(group, whole): (row[2 * place], row[2 * place + 1]) for group, whole, *row in plain}
+        assert {(group, whole): tuple(rest) for group, whole, *rest in counted[name]} == expected
+
+
+# Every second institution becomes another tier's in another county on 1 June; of every fifth nothing is known from then on.
+_MOVES = """
+WITH old AS (UPDATE institutions_institutiondetails SET ends_on = '2024-05-31' WHERE institution_id % 2 = 0 RETURNING *)
+INSERT INTO institutions_institutiondetails (institution_id, starts_on, ends_on, code, name, tier, county, address, change)
+SELECT institution_id, '2024-06-01', NULL, '98' || right(code, 8), name, CASE tier WHEN 'clinic' THEN 'pharmacy' ELSE 'clinic' END,
+  CASE county WHEN '臺北市' THEN '高雄市' ELSE '臺北市' END, address, '' FROM old WHERE institution_id % 5 <> 0
+"""
+_PLAIN = """
+SELECT {group}, grouping({group}), count(*) FILTER (WHERE s.kind = 'medication'),
+  count(DISTINCT s.person_id) FILTER (WHERE s.kind = 'medication'), count(*) FILTER (WHERE s.kind = 'counselling'),
+  count(DISTINCT s.person_id) FILTER (WHERE s.kind = 'counselling'), count(DISTINCT s.person_id), NULL
+FROM visits_service s LEFT JOIN institutions_institutiondetails d ON d.institution_id = s.institution_id
+  AND d.starts_on <= s.visit_on AND coalesce(d.ends_on, 'infinity') >= s.visit_on
+WHERE s.in_force AND s.visit_on BETWEEN %(first)s AND %(last)s GROUP BY GROUPING SETS (({group}), ())
+"""
 
 
 # --- It is what would have been recorded -----------------------------------------------------------------------------
@@ -305,7 +350,7 @@ def test_several_years_have_people_who_come_back_and_contracts_for_every_visit(e
     made = empty_database()
     outcome = quitledger(
         "synthesize", "--years", "111-113", "--scale", str(SCALE), "--today", "114/4/1",
-        DATABASE_URL=made.app_url, DATABASE_OWNER_URL=made.owner_url,
+        DATABASE_URL=made.app_url, DATABASE_OWNER_URL=made.owner_url, patience=300,
     )  # fmt: skip
     assert outcome.returncode == 0, outcome
     with psycopg.connect(made.owner_url) as connection:

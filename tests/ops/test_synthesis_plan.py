@@ -28,7 +28,8 @@ from quitledger.ops.synthesis_targets import KINDS, scaled, served, target
 from quitledger.policy import policy_on
 from quitledger.visits.courses import COUNSELLING, MEDICATION, CourseService, courses_of
 
-REFERENCE = json.loads(Path(__file__).with_name("annual-statistics-113.json").read_text(encoding="utf-8"))
+FILE = Path(__file__).parents[1] / "annual-statistics-113.json"  # as printed
+REFERENCE = json.loads(FILE.read_text(encoding="utf-8"))
 TIERS = {"western_clinic": "clinic", "public_health_center": "health_center"}  # otherwise called as in the tables
 SMALL = Decimal("0.02")
 
