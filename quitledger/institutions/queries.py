@@ -180,3 +180,8 @@ def places_on(day: date) -> dict[int, Place]:
             {"day": day},
         )
         return {institution: Place(*place) for institution, *place in cursor.fetchall()}
+
+
+def counties() -> list[str]:
+    """The counties in which an institution stands or stood, in order."""
+    return list(InstitutionDetails.objects.order_by("county").values_list("county", flat=True).distinct())

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from enum import StrEnum
 from typing import Any
+from urllib.parse import urlencode
 
 from django import forms
 from django.core.paginator import Paginator
@@ -15,7 +16,7 @@ from django.views.decorators.http import require_safe
 from quitledger.accounts.permissions import Permission
 from quitledger.audit import journal
 from quitledger.institutions.models import Tier
-from quitledger.institutions.queries import Place, places_on
+from quitledger.institutions.queries import Place, counties, places_on
 from quitledger.interop.sheets import Cell as SheetCell
 from quitledger.policy.roc_formats import ROC_EPOCH
 from quitledger.policy.sentences import Sentence, Words
@@ -95,17 +96,21 @@ def tables_by(grouping: Grouping) -> list[Table]:
 
 
 class BreakdownForm(BasisForm):
-    """Which table, up to which day, whose contract; and words to find institutions by."""
+    """Which table, up to which day, whose contract; of institutions, those of a tier or county, or with words in code or name."""
 
     table = forms.ChoiceField(label=Words("統計表"), required=False)
-    q = shown(PlainTextField(label=Words("機構（代碼、名稱、縣市、層級別）"), required=False, max_length=60), grow=True)
-    field_order = ("table", "until", "basis", "q")
+    tier = forms.ChoiceField(label=Words("層級別"), required=False, choices=[("", Words("全部")), *Tier.choices])
+    county = forms.ChoiceField(label=Words("縣市"), required=False)
+    q = shown(PlainTextField(label=Words("機構代碼或名稱"), required=False, max_length=60), grow=True)
+    field_order = ("table", "until", "basis", "tier", "county", "q")
 
     def __init__(self, grouping: Grouping, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["table"].choices = [(table.value, TABLES[table]) for table in tables_by(grouping)]  # type: ignore[attr-defined]
-        if grouping is not Grouping.INSTITUTION:
-            del self.fields["q"]
+        if grouping is Grouping.INSTITUTION:
+            self.fields["county"].choices = [("", Words("全部")), *((one, one) for one in counties())]  # type: ignore[attr-defined]
+        else:
+            del self.fields["tier"], self.fields["county"], self.fields["q"]
         if len(tables_by(grouping)) == 1:  # no institutions, no staff: no contracts either
             del self.fields["table"], self.fields["basis"]
 
@@ -113,6 +118,13 @@ class BreakdownForm(BasisForm):
     def table_asked(self) -> Table:
         """The table; the third where nothing was asked."""
         return Table(self.cleaned_data.get("table") or Table.SERVICES)
+
+    def wants(self, place: Place | None) -> bool:
+        """Whether an institution (None: the group is none) is among those asked for."""
+        tier, county, words = (self.cleaned_data.get(name, "") for name in ("tier", "county", "q"))
+        if place is None:
+            return not (tier or county or words)
+        return tier in ("", place.tier) and county in ("", place.county) and words.casefold() in str(place).casefold()
 
 
 @dataclass(frozen=True)
@@ -202,11 +214,10 @@ def _breakdown(request: Request, year: int, grouping: Grouping, form: BreakdownF
     }
     opening = Opening.of(request, year, period, form.basis_asked)
     places = places_on(period.last) if grouping is Grouping.INSTITUTION else {}
-    wanted = form.cleaned_data.get("q", "")
     rows = [
         Row(said, _numbers(opening, measured, columns_, group), _where(places.get(group)))
         for group, said in _groups(grouping, period, measured.values())
-        if not wanted or wanted.casefold() in f"{said} {_where(places.get(group))}".casefold()
+        if form.wants(places.get(group))
     ]
     total = Row(Words("合計"), _numbers(opening, measured, columns_, None, total=True))
     return Breakdown(table, period, columns_, rows, total, measured)
@@ -336,17 +347,19 @@ def _services(request: Request, behind: Behind) -> dict[str, Any]:
 
 
 def _closed(request: Request, behind: Behind, places: Mapping[int, Place]) -> dict[str, Any]:
-    """For whom no visit is open: the finest that is, the institutions of the cell, by the words they are found with."""
+    """For whom no visit is open: the finest that is, the institutions of the cell, by the filter that finds them."""
     whole = behind.period.is_whole_months(request.desk.today)
-    return {"closed": True, "institutions": _found_with(behind, places) if whole else None, "whole_months": whole}
+    found = _found_with(behind, places) if whole else None
+    asked = None if found is None else urlencode(found | {"until": day_said(behind.period.last)})
+    return {"closed": True, "institutions": asked, "whole_months": whole}
 
 
-def _found_with(behind: Behind, places: Mapping[int, Place]) -> str | None:
-    """The words that find the institutions of a cell; None where it has none, or none that are known."""
+def _found_with(behind: Behind, places: Mapping[int, Place]) -> dict[str, str] | None:
+    """The filter that finds the institutions of a cell; None where it has none, or none that are known."""
     if behind.grouping is Grouping.TOTAL:
-        return ""
-    if behind.grouping is Grouping.TIER and behind.group:
-        return Words(Tier(behind.group).label)
+        return {}
+    if behind.grouping in (Grouping.TIER, Grouping.COUNTY) and behind.group:
+        return {behind.grouping.value: behind.group}
     if behind.grouping is Grouping.INSTITUTION and behind.group in places:
-        return places[behind.group].code
-    return behind.group if behind.grouping is Grouping.COUNTY else None
+        return {"q": places[behind.group].code}
+    return None

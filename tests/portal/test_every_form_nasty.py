@@ -47,7 +47,7 @@ FILTERS: dict[str, tuple[str, dict[str, Any]]] = {
     "correction_download": ("desk_officer", {"first": "114/1", "last": "114/4"}),
     "correction_numbers_download": ("desk_officer", {"first": "114/1", "last": "114/4"}),
     "annual_statistics": ("analyst", {"basis": "any_day", "until": "113/6/15"}),
-    "annual_breakdown": ("analyst", {"table": "staff", "basis": "any_day", "until": "113/6/30", "page": "1"}),
+    "annual_breakdown": ("analyst", {"tier": "clinic", "table": "staff", "basis": "any_day", "until": "113/6/30", "page": "1"}),
     "annual_breakdown_download": ("analyst", {"until": "113/6/30"}),
     "annual_rows": ("desk_officer", {"by": "tier", "of": "clinic", "part": "denominator", "basis": "any_day", "until": "113/6/30", "page": "1"}),
     "annual_download": ("analyst", {"basis": "last_day"}),

@@ -97,7 +97,7 @@ def table(text: str) -> dict[str, list[str]]:
             "高雄市": ["0", "0", "—", "10", "10", "1.0", "10"],
             "合計": ["4", "4", "1.0", "31", "20", "1.6", "20"],
         }),
-        ("institution.csv?q=高雄", {
+        ("institution.csv?q=藥局&county=高雄市&tier=pharmacy", {
             "9900000028 示範藥局": ["0", "0", "—", "10", "10", "1.0", "10"],
             "合計": ["4", "4", "1.0", "31", "20", "1.6", "20"],
         }),
@@ -110,7 +110,7 @@ def table(text: str) -> dict[str, list[str]]:
         ("county.csv?table=institutions&until=114/3/20", {
             "臺北市": ["2", "1", "50.00"], "高雄市": ["1", "1", "100.00"], "合計": ["3", "2", "66.67"],
         }),
-        ("institution.csv?table=staff&q=西醫診所&basis=last_day", {
+        ("institution.csv?table=staff&tier=clinic&basis=last_day", {
             "9900000019 示範戒菸診所": ["2", "1", "50.00"], "合計": ["4", "2", "50.00"],
         }),
     ],
@@ -123,7 +123,9 @@ def test_a_table_is_broken_down_and_its_page_says_the_same(
     page = browser.get(f"{BY}/{asked.replace('.csv', '')}").text
     for label, numbers in found.items():
         line = next(row for row in page.split("<tr")[::-1] if f"{label}<" in row)
-        shown = re.sub(r"<span class=.sr.>[^<]*</span>|<[^>]*>", " ", line.partition("</th>")[2].partition("</tr>")[0]).split()
+        shown = re.sub(
+            r"<span class=.sr.>[^<]*</span>|<[^>]*>", " ", line.partition("</th>")[2].partition("</tr>")[0]
+        ).split()
         assert shown == numbers
 
 
@@ -175,6 +177,28 @@ def test_what_is_hidden_has_no_rows_for_an_analyst_and_the_desk_may_open_them(se
         assert (hidden in links(text)) == opened
     assert "4 人次，4 人" in browse("desk_officer").get(hidden).text
     assert "4 人" not in browse("analyst").get(hidden).text
+
+
+@pytest.mark.parametrize(
+    ("of", "found"),
+    [
+        ("", "9900000019 9900000028"), ("by=tier&of=pharmacy", "9900000028"), ("by=county&of=臺北市", "9900000019"),
+        ("by=institution&of={clinic}", "9900000019"), ("by=month&of=2025-03-01", None), ("by=county&of=", None),
+    ],
+)  # fmt: skip
+def test_an_analyst_is_led_to_the_institutions_of_a_number(
+    of: str, found: str | None, served: None, browse: Any
+) -> None:
+    browser = browse("analyst")
+    with scoped(world.SYSTEM):
+        of = of.format(clinic=world.institution_id(world.CLINIC))
+    page = browser.get(f"/statistics/114/rows/counselling_visits?{of}&until=114/3/31").text
+    leads = re.search(r'href="(/statistics/114/by/institution\?[^"]*)">看這一格的機構', page)
+    assert (leads is None) == (found is None)
+    if leads and found:
+        listed = browser.get(html.unescape(leads[1])).text
+        assert re.findall(r'rowheader">(\d{10}) ', listed) == found.split()
+    assert "看這一格的機構" not in browser.get(f"/statistics/114/rows/counselling_visits?{of}").text, "until today"
 
 
 def test_rows_of_visits_and_of_staff_by_name_are_journaled(served: None, browse: Any) -> None:

@@ -200,6 +200,15 @@ def test_the_same_by_institution_county_month_and_service(crowd: None) -> None:
     assert said(by("persons_served", Grouping.SERVICE)) == {"衛教": (25, None, "25"), "用藥": (10, None, "10")}
 
 
+def test_a_small_county_is_not_worked_out_from_its_institutions(crowd: psycopg.Connection) -> None:
+    """The hospital stands alone in a county of four people: hidden with the smallest other county, and so are their institutions."""
+    crowd.execute("UPDATE institutions_institutiondetails SET county = '花蓮縣' WHERE code = %s", [HOSPITAL])
+    assert {cell.group for cell in by("persons_served", Grouping.COUNTY).cells if cell.hidden} == {"花蓮縣", "高雄市"}
+    assert {str(cell.label)[:10] for cell in by("persons_served", Grouping.INSTITUTION).cells if cell.hidden} == {
+        HOSPITAL, PHARMACY,
+    }  # fmt: skip
+
+
 @pytest.mark.parametrize("username", ["analyst", "desk_officer", "desk_supervisor"])
 def test_what_is_hidden_is_hidden_from_everybody_who_asks(username: str, crowd: None) -> None:
     """Rows are another right; a number is the same for all."""
