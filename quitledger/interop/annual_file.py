@@ -120,7 +120,7 @@ def _data(file: AnnualFile) -> Iterator[list[Cell]]:
     now = dict(_lines(report))
     titles = {one.name: one for one in (*(file.previous.definitions if file.previous else ()), *report.definitions)}
     for key in (*now, *(key for key in before if key not in now)):
-        (table, row, indicator), was, cells = key, before.get(key), now.get(key)
+        (table, _row, indicator), was, cells = key, before.get(key), now.get(key)
         label = (cells or was or ("", {}))[0]
         line: list[Cell] = [
             report.roc_year, _period(report), file.called or UNPUBLISHED, _second(report.data_at), table,
@@ -217,7 +217,9 @@ def _sheets(file: AnnualFile) -> list[Sheet]:
     sheets.append(Sheet("欄位說明", _DICTIONARY_TITLES, _dictionary(file), above, [6, 16, 80]))
     if file.comparison:
         notes = [*above, _said_of(file.comparison)]
-        sheets.append(Sheet("與前版差異", _DIFFERENCE_TITLES, _differences(file.comparison), notes, [10, 16, 16, 12, 12]))
+        sheets.append(
+            Sheet("與前版差異", _DIFFERENCE_TITLES, _differences(file.comparison), notes, [10, 16, 16, 12, 12])
+        )
     sheets.append(Sheet("關於", ("名稱", "內容"), _about(file), above, [16, 60]))
     return sheets
 
@@ -284,7 +286,10 @@ def _with_sign(column: Column, figure: Figure) -> str:
     return f"{figure.said}%" if is_rate else figure.said
 
 
-ODS, XLSX = "application/vnd.oasis.opendocument.spreadsheet", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+ODS, XLSX = (
+    "application/vnd.oasis.opendocument.spreadsheet",
+    "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+)
 # ending → what it is, and how it is made
 FORMATS: Mapping[str, tuple[str, Callable[[AnnualFile], bytes]]] = {
     "ods": (ODS, lambda file: ods_book(_sheets(file))),

@@ -223,7 +223,8 @@ def xlsx_book(sheets: Sequence[Sheet]) -> bytes:
 def _xlsx_widths(widths: Sequence[int]) -> str:
     """Widths are told in digits, of which a Chinese character takes two."""
     columns = (
-        f'<col min="{place}" max="{place}" width="{2 * width}" customWidth="1"/>' for place, width in enumerate(widths, 1)
+        f'<col min="{place}" max="{place}" width="{2 * width}" customWidth="1"/>'
+        for place, width in enumerate(widths, 1)
     )
     return f"<cols>{''.join(columns)}</cols>" if widths else ""
 
@@ -257,8 +258,7 @@ _XLSX_PARTS = {
     f'<Override PartName="/xl/styles.xml" ContentType="{_KIND}.styles+xml"/>{{overrides}}</Types>',
     "_rels/.rels": f'{_XML}<Relationships xmlns="{_PACKAGE}/relationships"><Relationship Id="r1" Type='
     f'"{_OFFICE}/officeDocument" Target="xl/workbook.xml"/></Relationships>',
-    "xl/workbook.xml": f'{_XML}<workbook xmlns="{_MAIN}" xmlns:r="{_OFFICE}"><sheets>{{sheets}}</sheets>'
-    "</workbook>",
+    "xl/workbook.xml": f'{_XML}<workbook xmlns="{_MAIN}" xmlns:r="{_OFFICE}"><sheets>{{sheets}}</sheets></workbook>',
     "xl/_rels/workbook.xml.rels": f'{_XML}<Relationships xmlns="{_PACKAGE}/relationships">{{relations}}'
     f'<Relationship Id="s" Type="{_OFFICE}/styles" Target="styles.xml"/></Relationships>',
     # Formats of cells: as the program likes, then numbers with no, one, two … decimals.
@@ -269,6 +269,8 @@ _XLSX_PARTS = {
     )
     + '</numFmts><fonts count="1"><font/></fonts><fills count="1"><fill/></fills><borders count="1"><border/></borders>'
     f'<cellStyleXfs count="1"><xf/></cellStyleXfs><cellXfs count="{_MOST_DECIMALS + 2}"><xf/>'
-    + "".join(f'<xf numFmtId="{_FIRST_FORMAT + decimals}" applyNumberFormat="1"/>' for decimals in range(_MOST_DECIMALS + 1))
+    + "".join(
+        f'<xf numFmtId="{_FIRST_FORMAT + decimals}" applyNumberFormat="1"/>' for decimals in range(_MOST_DECIMALS + 1)
+    )
     + "</cellXfs></styleSheet>",
 }

@@ -118,7 +118,12 @@ _MENU: list[tuple[str, Any, Permission | None, set[str]]] = [
             "person_drafts",
         },
     ),
-    ("statistics", gettext_lazy("年度統計"), Permission.STATISTICS_READ, {"annual_statistics"}),
+    (
+        "statistics",
+        gettext_lazy("年度統計"),
+        Permission.STATISTICS_READ,
+        {"annual_statistics", "statistics_publish", "publication_list", "publication_show"},
+    ),
     ("audit_trail", gettext_lazy("稽核軌跡"), Permission.AUDIT_READ, set()),
     ("policy_list", gettext_lazy("規定與來源"), None, {"policy_show"}),
 ]

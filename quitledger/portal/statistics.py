@@ -1,6 +1,5 @@
 """年度統計: the three tables of a year, by tier, with what each number means beside it."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,14 +10,12 @@ from django.views.decorators.http import require_safe
 
 from quitledger.accounts.permissions import Permission
 from quitledger.institutions.models import Tier
-from quitledger.interop.sheets import Cell as SheetCell
 from quitledger.policy import parameter
 from quitledger.policy.roc_formats import ROC_EPOCH
 from quitledger.policy.sentences import Words
 from quitledger.statistics.annual import AnnualTables, annual_tables
 from quitledger.statistics.measures import Basis, Cell, Measured, Period
 
-from .downloads import table_file
 from .forms import Form
 from .permissions import needs
 from .transactions import Request
@@ -68,7 +65,7 @@ def annual_statistics(request: Request, year: int | None = None) -> HttpResponse
         "form": form,
         "year": year,
         "ad_year": year + ROC_EPOCH,
-        "years": [(one, one + ROC_EPOCH) for one in _years(request)],
+        "years": [(one, one + ROC_EPOCH) for one in years_of(request)],
     }
     if form.is_valid():
         tables = _tables(request, year, form)
@@ -86,44 +83,14 @@ def annual_statistics(request: Request, year: int | None = None) -> HttpResponse
     return render(request, "statistics/annual.html", context, status=422 if form.errors else 200)
 
 
-@needs(Permission.STATISTICS_READ)
-@require_safe
-def annual_download(request: Request, year: int, file_format: str) -> HttpResponse:
-    """The tables of a year, a number a line, with what it means, as CSV or ODS."""
-    form = BasisForm(request.GET or {"basis": Basis.ANY_DAY})
-    if not form.is_valid():
-        raise Http404
-    rows = list(_lines(_tables(request, year, form)))
-    return table_file(request, Words("年度統計"), TITLES, rows, f"annual-statistics-{year}", file_format)
-
-
-TITLES = (
-    Words("指標"), Words("層級別"), Words("分子"), Words("分母"), Words("數值"), Words("分子的定義"), Words("分母的定義"),
-)  # fmt: skip
-
-
-def _lines(tables: AnnualTables) -> Iterator[list[SheetCell]]:
-    for measured in (tables.institutions, tables.staff, tables.medication, tables.counselling):
-        about = measured.indicator
-        for label, cell in (*((tier.label, measured.of(tier.value)) for tier in Tier), (Words("合計"), measured.total)):
-            yield [
-                about.title, label, cell.numerator, cell.denominator, cell.said, about.numerator, about.denominator or "",
-            ]  # fmt: skip
-    persons = tables.persons
-    yield [
-        persons.indicator.title, persons.total.label, persons.total.numerator, None, persons.total.said,
-        persons.indicator.numerator, "",
-    ]  # fmt: skip
-
-
-def _years(request: Request) -> list[int]:
+def years_of(request: Request) -> list[int]:
     """The ROC years of which there may be records, the latest first."""
     first = parameter("recording_window_last_day").values[0].starts_on.year - ROC_EPOCH
     return list(range(request.desk.today.year - ROC_EPOCH, first - 1, -1))
 
 
 def _tables(request: Request, year: int, form: BasisForm) -> AnnualTables:
-    if year not in _years(request):
+    if year not in years_of(request):
         raise Http404
     basis = Basis(form.cleaned_data["basis"] or Basis.ANY_DAY)
     period = Period.year(year + ROC_EPOCH, request.desk.today)

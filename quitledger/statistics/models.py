@@ -23,7 +23,9 @@ class Publication(models.Model):
     before this moment was counted, in one snapshot. Who and when is the database's word (migrations/0001_publication.sql).
     """
 
-    uid = models.UUIDField(unique=True, db_default=RandomUUID(), editable=False)  # the form's: sent again, it is known by it
+    uid = models.UUIDField(
+        unique=True, db_default=RandomUUID(), editable=False
+    )  # the form's: sent again, it is known by it
     year = models.PositiveSmallIntegerField("年度")
     basis = models.CharField(max_length=20)
     number = models.PositiveSmallIntegerField("版本")
@@ -39,7 +41,9 @@ class Publication(models.Model):
     class Meta:
         constraints = [
             models.UniqueConstraint(name="statistics_publication_once", fields=["year", "basis", "number"]),
-            models.CheckConstraint(name="statistics_publication_basis", condition=Q(basis__in=[one.value for one in Basis])),
+            models.CheckConstraint(
+                name="statistics_publication_basis", condition=Q(basis__in=[one.value for one in Basis])
+            ),
             models.CheckConstraint(
                 name="statistics_publication_in_order",
                 condition=Q(number=1, previous=None) | Q(number__gt=1, previous__isnull=False) & ~Q(note=""),

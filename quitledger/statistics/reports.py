@@ -50,7 +50,9 @@ class Column:
     @property
     def head(self) -> Text:
         """What stands above it: counts name their unit themselves."""
-        return Sentence("{label}（{unit}）", label=self.label, unit=self.unit) if self.part is Part.VALUE else self.label
+        return (
+            Sentence("{label}（{unit}）", label=self.label, unit=self.unit) if self.part is Part.VALUE else self.label
+        )
 
 
 @dataclass(frozen=True)
@@ -312,7 +314,9 @@ def compare(before: Report, after: Report) -> Comparison:
     """`after` against `before`, cell by cell, in the order of `after`; cells that are gone come last."""
     was, now = dict(_cells(before.tables)), dict(_cells(after.tables))
     figures = tuple(
-        Difference(*(now.get(key) or was[key])[0], was[key][1] if key in was else None, now[key][1] if key in now else None)
+        Difference(
+            *(now.get(key) or was[key])[0], was[key][1] if key in was else None, now[key][1] if key in now else None
+        )
         for key in (*now, *(key for key in was if key not in now))
         if key not in was or key not in now or was[key][1] != now[key][1]
     )

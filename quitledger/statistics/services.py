@@ -35,6 +35,11 @@ class Prepared:
     previous: Publication | None
     comparison: Comparison | None
 
+    @property
+    def called(self) -> str:
+        """113-2: what it would be called."""
+        return f"{self.report.roc_year}-{self.report.number}"
+
 
 @dataclass(frozen=True)
 class Published:
