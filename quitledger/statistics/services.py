@@ -58,7 +58,7 @@ def publications(*, by: Actor) -> QuerySet[Publication]:
 def report_of(period: Period, *, basis: Basis, by: Actor) -> Report:
     """The figures of a period as they are now, not published. Within one snapshot (scope.in_one_snapshot).
 
-    Raises PermissionDenied, and OperationalError outside of one.
+    Raises PermissionDenied, and InternalError outside of one.
     """
     moment = _snapshot_moment()
     return draw_up(annual_tables(period, basis=basis, by=by), basis=basis, data_at=moment, database=purpose())
@@ -118,7 +118,7 @@ def publish(
 
 
 def _snapshot_moment() -> datetime:
-    """The moment of the running snapshot. Raises OperationalError where statements would see states of their own."""
+    """The moment of the running snapshot. Raises InternalError where statements would see states of their own."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT statistics_snapshot_moment()")
         moment: datetime = cursor.fetchone()[0]

@@ -11,7 +11,7 @@ _OPTIONS = {"resultTypes": ["violations"], "runOnly": {"type": "tag", "values": 
 # Words that stay Latin on a Chinese page: names of things that have no other.
 LATIN = {
     "Quitledger", "Fagerström", "CSV", "ODS", "JSON", "ppm", "VPN", "QR", "Code", "PIN", "App", "Cookie", "Proxy", "JavaScript",
-    "Google", "Microsoft", "Authenticator", "XLSX", "UTF-", "Big", "English", "MB",
+    "Google", "Microsoft", "Authenticator", "XLSX", "UTF-", "Big", "English", "MB", "PDF", "SHA-",
 }  # fmt: skip
 _LATIN_WORD = re.compile(r"[A-Za-zÀ-ɏ][A-Za-zÀ-ɏ'’-]*")
 _DATA = re.compile(r"[A-Z0-9]{3}\*+[0-9]+|\b[NT]-[0-9]{3,4}\b")  # masked identity numbers, chart numbers of the world

@@ -47,6 +47,7 @@ FILTERS: dict[str, tuple[str, dict[str, Any]]] = {
     "correction_download": ("desk_officer", {"first": "114/1", "last": "114/4"}),
     "correction_numbers_download": ("desk_officer", {"first": "114/1", "last": "114/4"}),
     "annual_statistics": ("analyst", {"basis": "any_day"}),
+    "statistics_publish": ("analyst", {"basis": "any_day", "until": "113/6/30"}),
     "annual_download": ("analyst", {"basis": "last_day"}),
     "correction_choose": ("recorder", {"to": ""}),
     "selfcheck_month": ("recorder", {"check": "check_draft", "view": "list", "page": "1"}),

@@ -52,14 +52,17 @@ def _rates(name: str, table: Mapping[str, Any]) -> Measured:
 
 
 def _means(name: str, table: Mapping[str, Any]) -> Measured:
-    rows = [(row[name], round(row[name] / float(row[f"mean_{name}_per_person"]))) for row in (*table["rows"], _total(table))]
+    rows = [
+        (row[name], round(row[name] / float(row[f"mean_{name}_per_person"]))) for row in (*table["rows"], _total(table))
+    ]
     return measured(name, rows[:-1], rows[-1])
 
 
 def a_report(tables: AnnualTables | None = None, **said: Any) -> Report:
     """A report of what was printed, or of these tables."""
     return draw_up(
-        tables or printed_tables(), **{"basis": Basis.ANY_DAY, "data_at": MARCH_15, "database": "test", "number": 1} | said
+        tables or printed_tables(),
+        **{"basis": Basis.ANY_DAY, "data_at": MARCH_15, "database": "test", "number": 1} | said,
     )
 
 

@@ -12,16 +12,21 @@ END $$;
 
 -- A publication is an analyst's or a desk supervisor's, in his own name, now; the next number of its year and basis, drawn up
 -- in the snapshot that it names. Its columns say what its content says, and its fingerprint is that of the content.
-CREATE FUNCTION statistics_stamp_publication() RETURNS trigger LANGUAGE plpgsql
+CREATE FUNCTION statistics_stamp_publication() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  NEW.published_by_id := current_account();
+  NEW.published_at := programme_now();
+  RETURN NEW;
+END $$;
+CREATE TRIGGER stamp BEFORE INSERT ON statistics_publication
+  FOR EACH ROW WHEN (NOT is_owner()) EXECUTE FUNCTION statistics_stamp_publication();
+
+CREATE FUNCTION statistics_verify_publication() RETURNS trigger LANGUAGE plpgsql
   SECURITY DEFINER SET search_path = public, pg_temp AS $$
 DECLARE
   before statistics_publication;
   said jsonb := NEW.content::jsonb;
 BEGIN
-  NEW.published_at := programme_now();
-  IF NOT is_owner() THEN
-    NEW.published_by_id := current_account();
-  END IF;
   IF NOT EXISTS (SELECT FROM accounts_user WHERE id = NEW.published_by_id AND is_active
       AND agency_role IN ('analyst', 'desk_supervisor')) THEN
     RAISE EXCEPTION 'an analyst or a desk supervisor publishes' USING ERRCODE = 'check_violation',
@@ -45,8 +50,8 @@ BEGIN
   END IF;
   RETURN NEW;
 END $$;
-CREATE TRIGGER stamp BEFORE INSERT ON statistics_publication
-  FOR EACH ROW EXECUTE FUNCTION statistics_stamp_publication();
+CREATE TRIGGER verify BEFORE INSERT ON statistics_publication   -- after stamp: triggers go by their names
+  FOR EACH ROW EXECUTE FUNCTION statistics_verify_publication();
 ALTER TABLE statistics_publication ADD CONSTRAINT statistics_publication_fingerprint
   CHECK (fingerprint = encode(sha256(convert_to(content, 'UTF8')), 'hex'));
 
