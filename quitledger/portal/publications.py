@@ -70,31 +70,31 @@ def publication_list(request: Request) -> HttpResponse:
 @needs(Permission.STATISTICS_READ)
 @require_safe
 @one_snapshot
-def publication_show(request: Request, uid: UUID) -> HttpResponse:
+def publication_show(request: Request, publication: UUID) -> HttpResponse:
     """One publication, as it was frozen, and whether the records say something else by now."""
-    publication = _publication_or_404(request, uid)
-    report, by = publication.report, request.desk.actor
+    one = _publication_or_404(request, publication)
+    report, by = one.report, request.desk.actor
     now = report_of(report.period, basis=report.basis, by=by)
-    others = publications(by=by).filter(year=publication.year, basis=publication.basis)
+    others = publications(by=by).filter(year=one.year, basis=one.basis)
     context = {
-        "version": Version(publication), "one": publication, "report": report, "since": compare(report, now), "not_intact": NOT_INTACT,
-        "later": others.filter(number__gt=publication.number).first(), "formats": [(ending, ending.upper()) for ending in FORMATS],
+        "version": Version(one), "one": one, "report": report, "since": compare(report, now), "not_intact": NOT_INTACT,
+        "later": others.filter(number__gt=one.number).first(), "formats": [(ending, ending.upper()) for ending in FORMATS],
     }  # fmt: skip
     return render(request, "statistics/publication.html", context)
 
 
 @needs(Permission.STATISTICS_READ)
 @require_safe
-def publication_download(request: Request, uid: UUID, file_format: str) -> HttpResponse:
+def publication_download(request: Request, publication: UUID, file_format: str) -> HttpResponse:
     """A publication as a file; as JSON, the very text whose SHA-256 is its fingerprint."""
-    return _answer(_file_of(request, _publication_or_404(request, uid)), file_format)
+    return _answer(_file_of(request, _publication_or_404(request, publication)), file_format)
 
 
 @needs(Permission.STATISTICS_READ)
 @require_safe
-def publication_dictionary(request: Request, uid: UUID) -> HttpResponse:
+def publication_dictionary(request: Request, publication: UUID) -> HttpResponse:
     """欄位說明 of the CSV."""
-    return _dictionary(_file_of(request, _publication_or_404(request, uid)))
+    return _dictionary(_file_of(request, _publication_or_404(request, publication)))
 
 
 def _publication_or_404(request: Request, uid: UUID) -> Publication:

@@ -246,14 +246,14 @@ urlpatterns = [
     path("statistics/<int:year>/dictionary.csv", publications.annual_dictionary, name="annual_dictionary"),
     path("statistics/<int:year>/publish", publications.statistics_publish, name="statistics_publish"),
     path("statistics/publications", publications.publication_list, name="publication_list"),
-    path("statistics/publications/<uuid:uid>", publications.publication_show, name="publication_show"),
+    path("statistics/publications/<uuid:publication>", publications.publication_show, name="publication_show"),
     path(
-        "statistics/publications/<uuid:uid>.<table:file_format>",
+        "statistics/publications/<uuid:publication>.<table:file_format>",
         publications.publication_download,
         name="publication_download",
     ),
     path(
-        "statistics/publications/<uuid:uid>/dictionary.csv",
+        "statistics/publications/<uuid:publication>/dictionary.csv",
         publications.publication_dictionary,
         name="publication_dictionary",
     ),

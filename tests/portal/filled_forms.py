@@ -34,7 +34,7 @@ from ..corrections.files import a_pdf
 from ..corrections.scene import late, step, written
 from ..institutions.make_faulty import CONTRACTS
 from ..selfcheck import scene as selfcheck
-from ..statistics.scene import looked_at
+from ..statistics import scene as statistics
 from ..visits.merged import Twins, merge, registered
 from .conftest import Browser, visit_fields
 from .passkey_device import ADD, ALONE, STEP, Device, a_passkey, asked, just_signed_in
@@ -321,7 +321,11 @@ def a_comparison(_browser: Browser) -> tuple[dict[str, Any], Fields]:
 
 
 def to_publish(_browser: Browser) -> tuple[dict[str, Any], Fields]:
-    return {"year": 113}, {"uid": uuid4(), "seen": looked_at("analyst", year=113).report.looked_at, "note": "第一版"}
+    return {"year": 113}, {
+        "uid": uuid4(),
+        "seen": statistics.looked_at("analyst", year=113).report.looked_at,
+        "note": "第一版",
+    }
 
 
 # These grow with every request: who looked, sessions, tries.

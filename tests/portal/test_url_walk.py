@@ -40,7 +40,7 @@ PERSON = {"uid": world.uid(f"place of colleague {world.CLINIC}")}
 MERGE = {"uid": world.uid("merge of the walk")}
 BATCH, ASKED = {"uid": world.uid("batch of the walk")}, {"uid": world.uid("batch that asks")}
 COMPARISON = {"uid": world.uid("comparison of the walk")}
-PUBLISHED = {"uid": world.uid("publication of the walk")}
+PUBLISHED = {"publication": world.uid("publication of the walk")}
 MONTH = {"month": date(2025, 3, 1)}
 LIST, RECORD = {"register": "contracts"}, {"register": "contracts", "pk": 1}
 RULE = {"name": "visit_spacing_days"}
@@ -233,6 +233,7 @@ WHOSE = {
     "step": "nobody",
     "year": "nobody",
     "line": "nobody",
+    "publication": "nobody",
 }
 # The things of the table at the clinic, and their like at the pharmacy.
 ELSEWHERE = {
@@ -240,7 +241,6 @@ ELSEWHERE = {
     VISIT["uid"]: world.uid("visit of the walk elsewhere"),
     SIGNED["uid"]: world.uid("sign-off of the walk elsewhere"),
     PERSON["uid"]: world.uid(f"place of stranger {world.PHARMACY}"),
-    PUBLISHED["uid"]: PUBLISHED["uid"],  # of no institution: everybody's who may
     MERGE["uid"]: MERGE["uid"],  # of no institution: the desk's
     APPLICATION["uid"]: world.uid("application of the walk elsewhere"),
     BATCH["uid"]: world.uid("batch of the walk elsewhere"),
@@ -280,7 +280,7 @@ def visit(browse: Any) -> None:
         batches_of_the_walk(world.actor(username), name)
     on_its_way(APPLICATION["uid"], world.CLINIC, "recorder", "supervisor", EVIDENCE["evidence"])
     a_sign_off(SIGNED["uid"], "supervisor")
-    published(uid=PUBLISHED["uid"])
+    published(uid=PUBLISHED["publication"])
     a_sign_off(ELSEWHERE[SIGNED["uid"]], "stranger_supervisor")
     on_its_way(
         ELSEWHERE[APPLICATION["uid"]],

@@ -38,11 +38,15 @@ BEGIN
     RAISE EXCEPTION 'publications of a year are numbered one by one' USING ERRCODE = 'unique_violation',
       CONSTRAINT = 'statistics_publication_once';
   END IF;
-  IF NEW.data_at <> statistics_snapshot_moment() THEN
+  IF current_setting('transaction_isolation') NOT IN ('repeatable read', 'serializable') THEN
+    RAISE EXCEPTION 'tables that belong together are counted in one snapshot' USING ERRCODE = 'check_violation',
+      CONSTRAINT = 'statistics_publication_data_at';
+  END IF;
+  IF NEW.data_at IS DISTINCT FROM statistics_snapshot_moment() THEN
     RAISE EXCEPTION 'a publication is drawn up in the snapshot it names' USING ERRCODE = 'check_violation',
       CONSTRAINT = 'statistics_publication_data_at';
   END IF;
-  IF NOT said @> jsonb_build_object('roc_year', NEW.year, 'basis', NEW.basis, 'number', NEW.number, 'last', NEW.last_on)
+  IF NOT coalesce(said, '{}') @> jsonb_build_object('roc_year', NEW.year, 'basis', NEW.basis, 'number', NEW.number, 'last', NEW.last_on)
       OR (said ->> 'data_at')::timestamptz IS DISTINCT FROM NEW.data_at
       OR said -> 'previous' ->> 'fingerprint' IS DISTINCT FROM before.fingerprint THEN
     RAISE EXCEPTION 'the columns of a publication say what its content says' USING ERRCODE = 'check_violation',
