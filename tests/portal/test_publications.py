@@ -13,7 +13,6 @@ from pypdf import PdfReader
 
 from quitledger.policy.identity import make_up
 
-from .. import world
 from ..statistics.scene import published, versions
 from ..statistics.test_publications import tampered
 from .conftest import Browser, journaled, record

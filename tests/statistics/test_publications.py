@@ -317,7 +317,9 @@ def tampered(owner: psycopg.Connection) -> None:
     """Somebody with the owner's password takes the guards away and changes what was published."""
     owner.execute("ALTER TABLE statistics_publication DISABLE TRIGGER USER")
     owner.execute("ALTER TABLE statistics_publication DROP CONSTRAINT statistics_publication_fingerprint")
-    owner.execute("UPDATE statistics_publication SET content = replace(content, \X')")
+    owner.execute(
+        "UPDATE statistics_publication SET content = replace(content, %s, %s)", ['"said":"0.00"', '"said":"9.99"']
+    )
 
 
 def test_what_was_changed_behind_the_databases_back_is_told(committed: Any, owner: psycopg.Connection) -> None:
