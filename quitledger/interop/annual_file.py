@@ -7,7 +7,7 @@ In Chinese, whatever the language of the page: what is published is published on
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import datetime
 from decimal import Decimal
 from itertools import groupby
 
@@ -173,7 +173,7 @@ def _dictionary(file: AnnualFile) -> Iterator[list[Cell]]:
         yield [
             "指標", one.title,
             f"分子：{one.numerator}。{denominator}計數單位：{one.grain}。來源：{SOURCES[one.source]}。"
-            f"訂定：{one.author}；審閱：{format_roc(date.fromisoformat(one.reviewed))}。"
+            f"訂定：{one.author}；審閱：{format_roc(one.reviewed_on)}。"
             f"計算式（SQL）的 SHA-256：{one.statement_fingerprint}",
         ]  # fmt: skip
     for name, said in _about(file):

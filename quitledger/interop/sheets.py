@@ -245,6 +245,7 @@ def _xlsx_cell(cell: Cell) -> str:
 
 
 _LONGEST_SHEET = 31  # characters of a sheet's name
+_PLAIN = 'numFmtId="0" fontId="0" fillId="0" borderId="0"'
 _FIRST_FORMAT = 164  # numbers of formats below are the program's own (ECMA-376 part 1, §18.8.30)
 _XML = '<?xml version="1.0" encoding="UTF-8" standalone="yes"?>'
 _MAIN = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
@@ -267,10 +268,13 @@ _XLSX_PARTS = {
         f'<numFmt numFmtId="{_FIRST_FORMAT + decimals}" formatCode="0{"." if decimals else ""}{"0" * decimals}"/>'
         for decimals in range(_MOST_DECIMALS + 1)
     )
-    + '</numFmts><fonts count="1"><font/></fonts><fills count="1"><fill/></fills><borders count="1"><border/></borders>'
-    f'<cellStyleXfs count="1"><xf/></cellStyleXfs><cellXfs count="{_MOST_DECIMALS + 2}"><xf/>'
+    + '</numFmts><fonts count="1"><font><sz val="11"/><name val="Calibri"/></font></fonts><fills count="2"><fill><patternFill'
+    ' patternType="none"/></fill><fill><patternFill patternType="gray125"/></fill></fills><borders count="1"><border><left/>'
+    f'<right/><top/><bottom/><diagonal/></border></borders><cellStyleXfs count="1"><xf {_PLAIN}/></cellStyleXfs>'
+    f'<cellXfs count="{_MOST_DECIMALS + 2}"><xf {_PLAIN} xfId="0"/>'
     + "".join(
-        f'<xf numFmtId="{_FIRST_FORMAT + decimals}" applyNumberFormat="1"/>' for decimals in range(_MOST_DECIMALS + 1)
+        f'<xf numFmtId="{_FIRST_FORMAT + decimals}" fontId="0" fillId="0" borderId="0" xfId="0" applyNumberFormat="1"/>'
+        for decimals in range(_MOST_DECIMALS + 1)
     )
-    + "</cellXfs></styleSheet>",
+    + '</cellXfs><cellStyles count="1"><cellStyle name="Normal" xfId="0" builtinId="0"/></cellStyles></styleSheet>',
 }

@@ -125,6 +125,11 @@ class Definition:
         )  # fmt: skip
 
     @property
+    def reviewed_on(self) -> date:
+        """The day on which it was reviewed last."""
+        return date.fromisoformat(self.reviewed)
+
+    @property
     def statement_fingerprint(self) -> str:
         """SHA-256 of the statement that counts it."""
         return sha256(self.statement.encode()).hexdigest()

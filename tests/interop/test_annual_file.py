@@ -95,7 +95,7 @@ def test_decimals_are_shown_as_printed_by_the_spreadsheet_program() -> None:
     with zipfile.ZipFile(BytesIO(made(of(FIRST), "xlsx"))) as archive:
         cells, styles = archive.read("xl/worksheets/sheet1.xml").decode(), archive.read("xl/styles.xml").decode()
     (style,) = re.findall(r'<c s="(\d)"><v>88.00</v>', cells)
-    used = re.findall(r'<xf numFmtId="(\d+)"', styles)[int(style) - 1]
+    used = re.findall(r'<xf numFmtId="(\d+)"', styles.partition("<cellXfs")[2])[int(style)]
     assert f'numFmtId="{used}" formatCode="0.00"' in styles
 
 
