@@ -109,7 +109,7 @@ def gathered() -> Catalog:
 NOT_ON_PAGES = {
     "corrections/diagram.py",  # a page of the documentation
     "batches/columns.py",  # titles and cells of files
-    "accounts/keys.py", "accounts/services.py", "audit/signing.py", "interop/case_sheet.py", "interop/correction_form.py", "policy/command.py", "policy/pages.py", "policy/roc_dates.py",
+    "accounts/keys.py", "accounts/services.py", "audit/signing.py", "interop/annual_file.py", "interop/case_sheet.py", "interop/correction_form.py", "policy/command.py", "policy/pages.py", "policy/roc_dates.py",
     "policy/reader.py", "policy/roc_formats.py", "portal/downloads.py", "portal/query.py", "settings.py", "visits/command.py", "visits/written.py",
 }  # fmt: skip
 NO_TEXTS = {"示範甲", "編號", "版本", "筆數", " 月"}  # a made-up name, titles of files' columns, part of a Chinese date

@@ -77,6 +77,7 @@ INSTALLED_APPS = [
     "quitledger.corrections",
     "quitledger.batches",
     "quitledger.selfcheck",
+    "quitledger.statistics",
     "quitledger.retention",
     "quitledger.portal",
     "quitledger.ops",

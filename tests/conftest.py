@@ -57,7 +57,7 @@ from django.db import connection, connections, transaction  # noqa: E402
 from django.test.utils import setup_test_environment, teardown_test_environment  # noqa: E402
 
 from quitledger.accounts.actors import SYSTEM, Actor  # noqa: E402
-from quitledger.accounts.scope import scoped  # noqa: E402
+from quitledger.accounts.scope import in_one_snapshot, scoped  # noqa: E402
 from quitledger.settings import database as describe  # noqa: E402
 
 from . import world  # noqa: E402
@@ -260,6 +260,7 @@ def db(shared: Database) -> Iterator[Database]:
     if connections.settings["default"]["NAME"] != shared.name or connection.in_atomic_block:
         connect_django(shared.app_url)
     with transaction.atomic():
+        in_one_snapshot()  # as the pages have it whose numbers belong together
         yield shared
         transaction.set_rollback(True)
 

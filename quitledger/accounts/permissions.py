@@ -50,6 +50,7 @@ class Permission(StrEnum):
     MEDICINE_IMPORT = "medicine.import"
     AUDIT_READ = "audit.read"
     STATISTICS_READ = "statistics.read"
+    STATISTICS_PUBLISH = "statistics.publish"
     KEY_ROTATE = "key.rotate"
     RETENTION_PLAN = "retention.plan"
     RETENTION_RUN = "retention.run"
@@ -136,7 +137,7 @@ PERMISSIONS: dict[Role, frozenset[Permission]] = {
     Role.RECORDER: frozenset(_RECORDS),
     Role.SUPERVISOR: frozenset(_RECORDS | _PEOPLE | {_P.AUDIT_READ, _P.SELFCHECK_SIGN}),
     Role.DESK_OFFICER: frozenset(_DESK),
-    Role.DESK_SUPERVISOR: frozenset(_DESK | {_P.WINDOW_EXTEND} | _RETENTION),
-    Role.ANALYST: frozenset({_P.STATISTICS_READ}),
+    Role.DESK_SUPERVISOR: frozenset(_DESK | {_P.WINDOW_EXTEND, _P.STATISTICS_PUBLISH} | _RETENTION),
+    Role.ANALYST: frozenset({_P.STATISTICS_READ, _P.STATISTICS_PUBLISH}),
     Role.ADMINISTRATOR: frozenset({_P.ACCOUNT_ADD, _P.MEDICINE_IMPORT, _P.COURSE_RECOMPUTE} | _RETENTION),
 }

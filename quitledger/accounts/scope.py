@@ -47,6 +47,15 @@ def counting(actor: Actor) -> Iterator[None]:
         yield
 
 
+def in_one_snapshot() -> None:
+    """The transaction that begins now sees one state of the database, however many statements ask: to be its first word.
+
+    What must add up together is counted so. Within a transaction that has begun already it changes nothing.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+
+
 def try_twice(work: Callable[[], Result]) -> Result:
     """Do `work` (a whole transaction) and, where the database refused or was lost, once more.
 

@@ -24,7 +24,7 @@ GRANT EXECUTE ON FUNCTION programme_now, programme_today, current_scope, scope_w
   institutions_enter, institutions_is_elsewhere, cases_find_persons, cases_persons_found, cases_persons_by_hash, cases_person_facts,
   cases_change_person, visits_closes_at, visits_open_months, visits_course_facts, visits_write_courses,
   visits_recording_facts, visits_count_drafts, visits_hand_over_drafts, visits_merge_persons, visits_recorded_since_merge, visits_undo_merge,
-  corrections_count_accounts, batches_remove_expired TO {app};
+  corrections_count_accounts, batches_remove_expired, statistics_snapshot_moment TO {app};
 
 -- Public facts, the same for every scope.
 GRANT SELECT ON audit_database, institutions_institution, institutions_institutiondetails, institutions_contract,
@@ -92,6 +92,9 @@ GRANT SELECT ON corrections_evidence_history TO {app};
 GRANT SELECT, INSERT ON selfcheck_signoff TO {app};
 GRANT SELECT, INSERT, UPDATE (address, changed_at) ON selfcheck_reminderaddress TO {app};
 GRANT SELECT, INSERT, UPDATE (failed) ON selfcheck_reminder TO {app};
+
+-- Publications: written once; who and when is the database's word.
+GRANT SELECT, INSERT ON statistics_publication TO {app};
 
 -- Row-level security, made anew from here on.
 DO $$
@@ -211,6 +214,10 @@ CREATE POLICY job ON selfcheck_reminder USING ((SELECT current_scope()) = 0 AND 
 CREATE POLICY see ON visits_windowextension FOR SELECT USING (true);
 CREATE POLICY give ON visits_windowextension FOR INSERT
   WITH CHECK (current_scope() = 0 AND decided_by_id = current_account());
+
+-- Publications are public; written in one's own name (who may: migrations/0001_publication.sql of statistics).
+CREATE POLICY see ON statistics_publication FOR SELECT USING (true);
+CREATE POLICY publish ON statistics_publication FOR INSERT WITH CHECK (published_by_id = current_account());
 
 -- Without a scope every one of these tables is an error, an empty one too; but what is public may be read.
 DO $$

@@ -85,3 +85,39 @@ def check(file: Path, as_json: bool) -> None:
         click.echo(f"{len(found)} 處不符。 / {len(found)} disagree." if found else "全部相符。 / Everything agrees.")
     if found:
         raise SystemExit(1)
+
+
+@statistics.command()
+@click.argument("year", metavar="[YEAR]", type=click.IntRange(91, 300), required=False)
+@json_option
+def publications(year: int | None, as_json: bool) -> None:
+    """\b
+    公布版本（民國 YEAR 年或全部），並重新計算每一版的內容指紋；有不符時結束碼為 1。
+    What was published (of the ROC year YEAR, or of all), each fingerprint computed anew; ends with 1 where one is wrong.
+    """
+    with told():
+        prepare("app")
+        from quitledger.accounts.actors import SYSTEM
+        from quitledger.accounts.scope import scoped
+        from quitledger.statistics.services import publications
+
+        with scoped(SYSTEM):
+            found = list(publications(by=SYSTEM).filter(**({"year": year} if year else {})))
+    rows = [
+        {
+            "version": one.called, "basis": one.basis, "last": one.last_on.isoformat(), "data_at": one.data_at.isoformat(),
+            "published_at": one.published_at.isoformat(), "fingerprint": one.fingerprint, "is_intact": one.is_intact,
+        }
+        for one in found
+    ]  # fmt: skip
+    if as_json:
+        click.echo(json.dumps(rows, ensure_ascii=False, indent=2))
+    for row in [] if as_json else rows:
+        verdict = "指紋相符 / intact" if row["is_intact"] else "指紋不符：內容被改過 / NOT what was published"
+        click.echo(
+            f"{row['version']}　{row['basis']}　{row['last']}　{row['published_at']}　{row['fingerprint']}　{verdict}"
+        )
+    if not rows and not as_json:
+        click.echo("還沒有公布過。 / Nothing was published yet.")
+    if not all(row["is_intact"] for row in rows):
+        raise SystemExit(1)

@@ -1,6 +1,5 @@
 """年度統計: the three tables of a year, by tier, with what each number means beside it."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +9,6 @@ from django.views.decorators.http import require_safe
 
 from quitledger.accounts.permissions import Permission
 from quitledger.institutions.models import Tier
-from quitledger.interop.sheets import Cell as SheetCell
 from quitledger.policy.roc_formats import ROC_EPOCH
 from quitledger.policy.sentences import Words
 from quitledger.statistics.annual import AnnualTables, annual_tables
@@ -18,7 +16,6 @@ from quitledger.statistics.indicators import Part
 from quitledger.statistics.measures import Basis, Cell, Measured
 
 from .breakdowns import BROKEN_DOWN_BY
-from .downloads import table_file
 from .figures import BasisForm, Number, Opening, last_day, years
 from .languages import day_said
 from .permissions import needs
@@ -82,36 +79,6 @@ def annual_statistics(request: Request, year: int | None = None) -> HttpResponse
             },
         }  # fmt: skip
     return render(request, "statistics/annual.html", context, status=422 if form.errors else 200)
-
-
-@needs(Permission.STATISTICS_READ)
-@require_safe
-def annual_download(request: Request, year: int, file_format: str) -> HttpResponse:
-    """The tables of a year, a number a line, with what it means, as CSV or ODS."""
-    form = BasisForm(request.GET or {"basis": Basis.ANY_DAY})
-    if not form.is_valid():
-        raise Http404
-    rows = list(_lines(_tables(request, year, form)))
-    return table_file(request, Words("年度統計"), TITLES, rows, f"annual-statistics-{year}", file_format)
-
-
-TITLES = (
-    Words("指標"), Words("層級別"), Words("分子"), Words("分母"), Words("數值"), Words("分子的定義"), Words("分母的定義"),
-)  # fmt: skip
-
-
-def _lines(tables: AnnualTables) -> Iterator[list[SheetCell]]:
-    for measured in (tables.institutions, tables.staff, tables.medication, tables.counselling):
-        about = measured.indicator
-        for label, cell in (*((tier.label, measured.of(tier.value)) for tier in Tier), (Words("合計"), measured.total)):
-            yield [
-                about.title, label, cell.numerator, cell.denominator, cell.said, about.numerator, about.denominator or "",
-            ]  # fmt: skip
-    persons = tables.persons
-    yield [
-        persons.indicator.title, persons.total.label, persons.total.numerator, None, persons.total.said,
-        persons.indicator.numerator, "",
-    ]  # fmt: skip
 
 
 def _tables(request: Request, year: int, form: BasisForm) -> AnnualTables:

@@ -13,7 +13,7 @@ from django.http import HttpRequest, HttpResponse
 
 from quitledger.accounts.actors import Actor
 from quitledger.accounts.permissions import Role
-from quitledger.accounts.scope import try_twice
+from quitledger.accounts.scope import in_one_snapshot, try_twice
 from quitledger.accounts.sessions import SessionStore
 from quitledger.accounts.sign_in import ACCOUNT_FIELDS, found_with_session
 from quitledger.audit import journal
@@ -90,6 +90,15 @@ def _desk(account_id: int | None, name: str, entered: Sequence[Any]) -> Desk:
     return Desk(actor, moment, purpose, shifted, places, code or "", title or "")
 
 
+View = Callable[..., HttpResponse]
+
+
+def one_snapshot(view: View) -> View:
+    """The page's numbers belong together: all its statements see one state of the database."""
+    view.in_one_snapshot = True  # type: ignore[attr-defined]
+    return view
+
+
 class TransactionMiddleware:
     """Runs each view in one transaction, sets `request.desk`, and tries once more what the database refused at commit.
 
@@ -123,7 +132,10 @@ class TransactionMiddleware:
     def _run(request: HttpRequest, view: Callable[..., HttpResponse], args: Any, kwargs: Any) -> HttpResponse:
         # What an earlier try meant to tell did not happen: 「已登錄」 is said only of what was committed.
         request._messages = default_storage(request)  # type: ignore[attr-defined]
+        begins = not connection.in_atomic_block
         with transaction.atomic():
+            if begins and getattr(view, "in_one_snapshot", False):
+                in_one_snapshot()
             request.desk = enter_for(request)  # type: ignore[attr-defined]
             response = view(request, *args, **kwargs)
             if hasattr(response, "render") and callable(response.render):

@@ -6,6 +6,7 @@ from django.urls import path, register_converter
 
 from quitledger.batches.columns import Kind
 from quitledger.corrections.rules import ItemKind, Step
+from quitledger.interop.annual_file import FORMATS
 from quitledger.policy import parse_month
 from quitledger.policy.roc_formats import ROC_EPOCH
 from quitledger.statistics.indicators import indicators
@@ -31,6 +32,7 @@ from . import (
     people,
     places,
     policies,
+    publications,
     query,
     registers,
     selfcheck,
@@ -82,6 +84,18 @@ class FileFormat:
     """The formats of a download."""
 
     regex = "csv|ods|json"
+
+    def to_python(self, value: str) -> str:
+        return value
+
+    def to_url(self, value: str) -> str:
+        return value
+
+
+class TableFormat:
+    """The formats of the annual tables."""
+
+    regex = "|".join(FORMATS)
 
     def to_python(self, value: str) -> str:
         return value
@@ -151,6 +165,7 @@ class IndicatorName:
 
 
 register_converter(FileFormat, "format")
+register_converter(TableFormat, "table")
 register_converter(SheetFormat, "sheet")
 register_converter(RowKind, "rows")
 register_converter(MonthInAddress, "month")
@@ -255,7 +270,6 @@ urlpatterns = [
     path("registers/<register:register>/<int:pk>/change", registers.register_change, name="register_change"),
     path("statistics", statistics.annual_statistics, name="statistics"),
     path("statistics/<int:year>", statistics.annual_statistics, name="annual_statistics"),
-    path("statistics/<int:year>.<format:file_format>", statistics.annual_download, name="annual_download"),
     path("statistics/<int:year>/by/<grouping:grouping>", breakdowns.annual_breakdown, name="annual_breakdown"),
     path(
         "statistics/<int:year>/by/<grouping:grouping>.<format:file_format>",
@@ -263,6 +277,21 @@ urlpatterns = [
         name="annual_breakdown_download",
     ),
     path("statistics/<int:year>/rows/<indicator:name>", breakdowns.annual_rows, name="annual_rows"),
+    path("statistics/<int:year>.<table:file_format>", publications.annual_download, name="annual_download"),
+    path("statistics/<int:year>/dictionary.csv", publications.annual_dictionary, name="annual_dictionary"),
+    path("statistics/<int:year>/publish", publications.statistics_publish, name="statistics_publish"),
+    path("statistics/publications", publications.publication_list, name="publication_list"),
+    path("statistics/publications/<uuid:publication>", publications.publication_show, name="publication_show"),
+    path(
+        "statistics/publications/<uuid:publication>.<table:file_format>",
+        publications.publication_download,
+        name="publication_download",
+    ),
+    path(
+        "statistics/publications/<uuid:publication>/dictionary.csv",
+        publications.publication_dictionary,
+        name="publication_dictionary",
+    ),
     path("audit", audit.audit_trail, name="audit_trail"),
     path("audit.<format:file_format>", audit.audit_download, name="audit_download"),
     path("windows", windows.window_list, name="window_list"),

@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 
 FOLDER = Path(__file__).parent / "indicators"
+RELATIONS = Path(__file__).with_name("relations.sql").read_text(encoding="utf-8")  # what their statements count from
 
 
 class Measure(StrEnum):

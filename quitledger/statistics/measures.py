@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from decimal import Decimal
 from enum import StrEnum
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -21,7 +20,7 @@ from quitledger.policy.rounding import rounded
 from quitledger.policy.sentences import Month, Sentence, Words
 from quitledger.visits.rules import LABELS
 
-from .indicators import Grouping, Indicator, Measure, Part, indicators
+from .indicators import RELATIONS, Grouping, Indicator, Measure, Part, indicators
 from .suppression import Counted, SuppressionRule, hidden_groups
 
 HIDDEN = "＊"  # what stands in a cell of which nothing is shown
@@ -126,7 +125,6 @@ GROUPS = {
 }
 _NOT_GROUPED = "'all'::text"
 _OF_SERVICES = (Grouping.MONTH, Grouping.SERVICE)  # what is grouped by is the service's own
-_RELATIONS = Path(__file__).with_name("relations.sql").read_text(encoding="utf-8")
 _WORK_MEM = "64MB"  # for the people of a year; 4 MB are for a list's page
 
 
@@ -204,7 +202,7 @@ def _counted(
     rows = defaultdict(list)
     with counting(by), connection.cursor() as cursor:
         cursor.execute("SELECT set_config('work_mem', %s, true)", [_WORK_MEM])
-        cursor.execute(f"{_RELATIONS.format(**words)} {' UNION ALL '.join(statements)}", parameters(period, basis))
+        cursor.execute(f"{RELATIONS.format(**words)} {' UNION ALL '.join(statements)}", parameters(period, basis))
         for name, *row in cursor.fetchall():
             rows[name].append(tuple(row))
     return [_measured(indicator, period, grouping, rows[indicator.name], places) for indicator in asked]

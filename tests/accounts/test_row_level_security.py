@@ -162,6 +162,9 @@ TABLES = {
     "selfcheck_reminder": BY_THE_JOB,
     "selfcheck_reminderaddress": OWN,
     "selfcheck_signoff": {"select": SEEN, "insert": IN_ANY_SCOPE},  # a trigger refuses: selfcheck/test_services.py
+    # Public; triggers refuse what is not drawn up in one snapshot: statistics/test_publications.py
+    "statistics_publication": {"select": IN_ANY_SCOPE, "insert": IN_ANY_SCOPE},
+    "statistics_publication_history": NOTHING,
     "visits_course": KEPT,
     "visits_coursefinding": KEPT,
     "visits_draft": MINE,
@@ -199,6 +202,7 @@ ROWS = {
     "accounts_notice": "kind = 'password_reset'",
     "selfcheck_reminder": "sent_on = '2025-04-01'",
     "selfcheck_reminderaddress": "address = 'a@example.org'",
+    "statistics_publication": "number = 1",
     "institutions_membership": "user_id = (SELECT id FROM accounts_user WHERE username = 'recorder')",
 }
 EXTENSION = (
@@ -246,6 +250,7 @@ def clinic(committed: Any, owner: psycopg.Connection) -> dict[str, int]:
         " INSERT INTO selfcheck_reminder (account_id, sent_on, failed) SELECT account_id, '2025-04-01', false FROM a",
         [ids["supervisor"]],
     )  # fmt: skip
+    a_publication(owner, ids["supervisor"])
     owner.execute((EXTENSION % "01").format(**ids))
     owner.execute(
         "WITH m AS (INSERT INTO cases_merge (uid, kept_id, merged_id, reason, decided_by_id)"
@@ -307,6 +312,19 @@ def an_evidence(owner: psycopg.Connection, at: Any) -> None:
         "INSERT INTO corrections_evidencefile (evidence_id, institution_id, token, key_id) VALUES (%s, %s, '', 'k1')",
         [evidence, at.institution],
     )
+
+
+def a_publication(owner: psycopg.Connection, account: int) -> None:
+    """What the desk's supervisor published of a year: nothing but what its columns say."""
+    with owner.transaction():
+        owner.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        owner.execute(
+            "INSERT INTO statistics_publication (uid, year, basis, number, last_on, data_at, content, fingerprint, note,"
+            " published_by_id) SELECT gen_random_uuid(), 114, 'any_day', 1, '2025-04-01', moment, said, encode(sha256(said::bytea), 'hex'),"
+            " '', %s FROM (SELECT statistics_snapshot_moment() AS moment) a, LATERAL (SELECT jsonb_build_object('roc_year', 114,"
+            " 'basis', 'any_day', 'number', 1, 'last', '2025-04-01', 'data_at', moment)::text AS said) b",
+            [account],
+        )
 
 
 def a_batch(owner: psycopg.Connection, at: Any) -> None:
@@ -545,7 +563,7 @@ def test_functions_with_the_owners_rights_are_few_and_look_nothing_up_in_a_calle
         "institutions_enter", "institutions_is_elsewhere", "visits_closes_at", "visits_open_months",
         "cases_find_persons", "cases_persons_found", "cases_persons_by_hash", "cases_person_facts", "cases_change_person", "visits_merge_persons",
         "visits_recorded_since_merge", "visits_undo_merge", "corrections_count_accounts",
-        "visits_course_facts", "visits_write_courses", "visits_recording_facts", "batches_remove_expired", "visits_count_drafts", "visits_hand_over_drafts",
+        "visits_course_facts", "visits_write_courses", "visits_recording_facts", "batches_remove_expired", "statistics_snapshot_moment", "visits_count_drafts", "visits_hand_over_drafts",
     }  # fmt: skip
     path = "ARRAY['search_path=public, pg_temp']"
     loose = owner.execute(f"SELECT proname {ours} AND prosecdef AND proconfig IS DISTINCT FROM {path}")

@@ -43,6 +43,7 @@ from tests.batches.scene import record, sent
 from tests.conftest import connect_django
 from tests.corrections import files, scene
 from tests.selfcheck import scene as selfcheck
+from tests.statistics import scene as statistics
 
 from .served import Site
 
@@ -307,6 +308,25 @@ def months_signed(site: Site) -> dict[str, str]:
     finally:
         connections.close_all()
     return {"signed": f"/selfcheck/signed/{done.uid}"}
+
+
+def publications(site: Site) -> dict[str, str]:
+    """113 published, 114 published twice, and something recorded since."""
+    connect_django(site.database.app_url)
+    try:
+        statistics.published(year=113)
+        first = statistics.published(until=date(2025, 2, 28)).publication
+        second = statistics.published(note="到三月底").publication
+        with scene.step("stranger") as by:
+            entry = rules.Entry(uuid4(), date(2025, 3, 14), counselling=rules.Counselling(world.staff("示範卯").uid))
+            (outcome,) = record_visits([(world.case("示範戊", world.PHARMACY), entry)], by=by)
+            assert outcome.visit, outcome.problems
+    finally:
+        connections.close_all()
+    return {
+        "published": f"/statistics/publications/{first.uid}",
+        "published_again": f"/statistics/publications/{second.uid}",
+    }
 
 
 def visit_name(uid: UUID) -> str:

@@ -11,7 +11,7 @@ _OPTIONS = {"resultTypes": ["violations"], "runOnly": {"type": "tag", "values": 
 # Words that stay Latin on a Chinese page: names of things that have no other.
 LATIN = {
     "Quitledger", "Fagerström", "CSV", "ODS", "JSON", "ppm", "VPN", "QR", "Code", "PIN", "App", "Cookie", "Proxy", "JavaScript",
-    "Google", "Microsoft", "Authenticator", "XLSX", "UTF-", "Big", "English", "MB",
+    "Google", "Microsoft", "Authenticator", "XLSX", "UTF-", "Big", "English", "MB", "PDF", "SHA-",
 }  # fmt: skip
 _LATIN_WORD = re.compile(r"[A-Za-zÀ-ɏ][A-Za-zÀ-ɏ'’-]*")
 _DATA = re.compile(r"[A-Z0-9]{3}\*+[0-9]+|\b[NT]-[0-9]{3,4}\b")  # masked identity numbers, chart numbers of the world
@@ -102,7 +102,7 @@ def latin_words(page: Page, *, data: tuple[str, ...] = ()) -> list[str]:
 # What is data of the world and stays Chinese on an English page.
 _CHINESE_DATA = re.compile(
     r"示範路 [0-9]+ 號|[^\s，；]*（示範品項[甲乙丙]）|示範[^，。；：、\s]*|瑪麗亞・安潔莉卡・羅莎琳達・示範之名很長|臺北市|臺中市|高雄市|訓練證明"
-    r"|全國網路中斷|出生日期打錯，同一人|以為是同一人|其實是兩個人|停業|晚上睡不好，改為早上貼；下次帶家屬一起來。|更正後的備註：改為早上貼；下次帶家屬一起來。|看診後系統無法連線，漏未登錄。|請補第 2 頁。|請附個案紀錄表。|不需要了|待個案回診。|家屬陪同，想先試貼片|我填的備註|打到一半|未完|逾時前填的|辦公室電腦"
+    r"|全國網路中斷|出生日期打錯，同一人|以為是同一人|其實是兩個人|停業|晚上睡不好，改為早上貼；下次帶家屬一起來。|更正後的備註：改為早上貼；下次帶家屬一起來。|看診後系統無法連線，漏未登錄。|請補第 2 頁。|請附個案紀錄表。|不需要了|待個案回診。|家屬陪同，想先試貼片|我填的備註|打到一半|未完|逾時前填的|辦公室電腦|到三月底|我的說明"
 )
 _CHINESE = re.compile("[一-鿿：，、；（）「」。]")
 _CHINESE_TEXTS = """() => {

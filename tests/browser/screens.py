@@ -298,6 +298,15 @@ def a_list_without_titles(page: Page, scene: Scene) -> None:
     page.wait_for_load_state()
 
 
+def looked_at_something_else(page: Page, scene: Scene) -> None:
+    """The tables said something else when they were looked at."""
+    goto(page, "/statistics/114/publish")
+    page.evaluate("document.querySelector('main [name=seen]').value = 'x'")
+    fill(page, note="我的說明")
+    page.locator("main").get_by_role("button", name="公布 114-3").click()
+    page.wait_for_load_state()
+
+
 OF_FILES = ("UTF-8", "JPN", "PDF", "DEMO000001", "CSV", "uid")
 SCREENS = [
     Screen("home", "recorder", "recorder", at("/"), data=(LONG_NAME,)),
@@ -485,6 +494,18 @@ SCREENS = [
     Screen("annual_rows", "visits of a month closed", "analyst", at("/statistics/114/rows/persons_served?by=month&of=2025-03-01&until=114/3/31")),
     Screen("annual_rows", "nothing counted", "analyst", at("/statistics/91/rows/institution_execution")),
     Screen("annual_rows", "no such cell", "analyst", at("/statistics/114/rows/staff_execution?by=month&of=2025-03-01"), 404),
+    Screen("statistics_publish", "first version", "analyst", at("/statistics/112/publish")),
+    Screen("statistics_publish", "with differences", "desk_supervisor", at("/statistics/114/publish")),
+    Screen("statistics_publish", "nothing new", "analyst", at("/statistics/113/publish")),
+    Screen("statistics_publish", "no reason", "analyst", sent("/statistics/114/publish", "公布 114-3"), 422),
+    Screen("statistics_publish", "no such day", "analyst", at("/statistics/114/publish?until=114/4/2"), 422),
+    Screen("statistics_publish", "looked at something else", "analyst", looked_at_something_else, 409),
+    Screen("statistics_publish", "not allowed", "desk_officer", at("/statistics/113/publish"), 403),
+    Screen("publication_list", "filled", "analyst", at("/statistics/publications")),
+    Screen("publication_list", "desk", "desk_officer", at("/statistics/publications")),
+    Screen("publication_show", "records differ since", "desk_officer", at("{published}")),
+    Screen("publication_show", "newest, with differences", "analyst", at("{published_again}")),
+    Screen("publication_show", "not allowed", "recorder", at("{published}"), 403),
     Screen("policy_list", "signed out", NOBODY, at("/policies")),
     Screen("policy_show", "with source", "recorder", at("/policies/recording_window_last_day")),
     Screen("policy_show", "with history", NOBODY, at("/policies/weeks_per_visit")),
@@ -616,6 +637,7 @@ NO_SCREEN = {
     "switch_language", "person_unlock", "person_confirm",  # buttons of other screens
     "selfcheck_index", "statistics",  # the ways to a month, a year
     "selfcheck_download", "register_download", "register_sample", "finding_download", "audit_download", "correction_download", "correction_numbers_download", "annual_download", "annual_breakdown_download",  # files
+    "annual_dictionary", "publication_download", "publication_dictionary",  # files
 }  # fmt: skip
 
 
@@ -678,6 +700,7 @@ def build_scene(site: Site) -> Scene:
     desk_lists(site, scene)
     people_and_accounts(site, scene)
     scene.paths |= given.months_signed(site)
+    scene.paths |= given.publications(site)
     given.an_account(site, NO_FACTOR)
     for username in (APP, APP_AND_KEY):
         scene.secrets[username] = given.a_secret()

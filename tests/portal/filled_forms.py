@@ -34,6 +34,7 @@ from ..corrections.files import a_pdf
 from ..corrections.scene import late, step, written
 from ..institutions.make_faulty import CONTRACTS
 from ..selfcheck import scene as selfcheck
+from ..statistics import scene as statistics
 from ..visits.merged import Twins, merge, registered
 from .conftest import Browser, visit_fields
 from .passkey_device import ADD, ALONE, STEP, Device, a_passkey, asked, just_signed_in
@@ -319,6 +320,14 @@ def a_comparison(_browser: Browser) -> tuple[dict[str, Any], Fields]:
         return {"uid": compare_list(uid=uuid4(), month=date(2025, 3, 1), content=content, by=by).uid}, {}
 
 
+def to_publish(_browser: Browser) -> tuple[dict[str, Any], Fields]:
+    return {"year": 113}, {
+        "uid": uuid4(),
+        "seen": statistics.looked_at("analyst", year=113).report.looked_at,
+        "note": "第一版",
+    }
+
+
 # These grow with every request: who looked, sessions, tries.
 ALWAYS = {"audit_journal", "accounts_session", "accounts_attempt"}
 
@@ -410,6 +419,7 @@ FORMS: dict[str, Filled] = {
     "person_drafts": Filled("supervisor", drafts_left),
     "selfcheck_sign": Filled("supervisor", to_sign_off),  # and proves once more who he is
     "reminder_address": Filled("recorder", simply({"address": "a@example.org"}), {"selfcheck_reminderaddress": 1}),
+    "statistics_publish": Filled("analyst", to_publish, {"statistics_publication": 1, "statistics_publication_history": 1}),
     "switch_language": Filled("anonymous", simply({"language": "en", "next": "/policies"})),
     "account_accept": Filled("anonymous", an_invitation, {"accounts_user_history": 1}, again=422),
     "account_notices": Filled("administrator", a_notice),

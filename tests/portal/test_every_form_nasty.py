@@ -50,6 +50,7 @@ FILTERS: dict[str, tuple[str, dict[str, Any]]] = {
     "annual_breakdown": ("analyst", {"tier": "clinic", "table": "staff", "basis": "any_day", "until": "113/6/30", "page": "1"}),
     "annual_breakdown_download": ("analyst", {"until": "113/6/30"}),
     "annual_rows": ("desk_officer", {"by": "tier", "of": "clinic", "part": "denominator", "basis": "any_day", "until": "113/6/30", "page": "1"}),
+    "statistics_publish": ("analyst", {"basis": "any_day", "until": "113/6/30"}),
     "annual_download": ("analyst", {"basis": "last_day"}),
     "correction_choose": ("recorder", {"to": ""}),
     "selfcheck_month": ("recorder", {"check": "check_draft", "view": "list", "page": "1"}),

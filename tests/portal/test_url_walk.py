@@ -24,6 +24,7 @@ from ..batches.files import counselling, csv_of
 from ..batches.scene import sent
 from ..corrections.scene import on_its_way
 from ..selfcheck.scene import a_sign_off
+from ..statistics.scene import published
 from ..visits.merged import Twins, merge, registered
 from .conftest import Browser, staff_uids, visit_fields, visit_page
 from .passkey_device import a_passkey, just_signed_in
@@ -39,6 +40,7 @@ PERSON = {"uid": world.uid(f"place of colleague {world.CLINIC}")}
 MERGE = {"uid": world.uid("merge of the walk")}
 BATCH, ASKED = {"uid": world.uid("batch of the walk")}, {"uid": world.uid("batch that asks")}
 COMPARISON = {"uid": world.uid("comparison of the walk")}
+PUBLISHED = {"publication": world.uid("publication of the walk")}
 MONTH = {"month": date(2025, 3, 1)}
 LIST, RECORD = {"register": "contracts"}, {"register": "contracts", "pk": 1}
 RULE = {"name": "visit_spacing_days"}
@@ -78,6 +80,7 @@ MAY: dict[Access | Permission, set[str]] = {
     Permission.REGISTER_READ: DESK,
     Permission.AUDIT_READ: SUPERVISORS | DESK,
     Permission.STATISTICS_READ: DESK | {"analyst"},
+    Permission.STATISTICS_PUBLISH: {"analyst", "desk_supervisor"},
     Permission.ACCOUNT_READ: SUPERVISORS | DESK,
     Permission.ACCOUNT_INVITE: SUPERVISORS | DESK,
     Permission.ACCOUNT_CHANGE: SUPERVISORS | DESK,
@@ -172,6 +175,12 @@ TABLE: dict[str, tuple[Access | Permission, dict[str, Any], set[int], set[int]]]
         {405},
     ),
     "annual_rows": (Permission.STATISTICS_READ, {"year": 113, "name": "staff_execution"}, {200}, {405}),
+    "annual_dictionary": (Permission.STATISTICS_READ, {"year": 113}, {200}, {405}),
+    "statistics_publish": (Permission.STATISTICS_PUBLISH, {"year": 113}, {200}, {422}),
+    "publication_list": (Permission.STATISTICS_READ, {}, {200}, {405}),
+    "publication_show": (Permission.STATISTICS_READ, PUBLISHED, {200}, {405}),
+    "publication_download": (Permission.STATISTICS_READ, {**PUBLISHED, "file_format": "json"}, {200}, {405}),
+    "publication_dictionary": (Permission.STATISTICS_READ, PUBLISHED, {200}, {405}),
     "audit_trail": (Permission.AUDIT_READ, {}, {200}, {405}),
     "audit_download": (Permission.AUDIT_READ, {"file_format": "csv"}, {200}, {405}),
     "person_list": (Permission.ACCOUNT_READ, {}, {200}, {405}),
@@ -233,6 +242,7 @@ WHOSE = {
     "year": "nobody",
     "grouping": "nobody",
     "line": "nobody",
+    "publication": "nobody",
 }
 # The things of the table at the clinic, and their like at the pharmacy.
 ELSEWHERE = {
@@ -279,6 +289,7 @@ def visit(browse: Any) -> None:
         batches_of_the_walk(world.actor(username), name)
     on_its_way(APPLICATION["uid"], world.CLINIC, "recorder", "supervisor", EVIDENCE["evidence"])
     a_sign_off(SIGNED["uid"], "supervisor")
+    published(uid=PUBLISHED["publication"])
     a_sign_off(ELSEWHERE[SIGNED["uid"]], "stranger_supervisor")
     on_its_way(
         ELSEWHERE[APPLICATION["uid"]],
