@@ -65,7 +65,7 @@ def hidden_groups(
         (group for group, counted in counts.items() if counted.persons > rule.hidden_up_to),
         key=lambda group: (counts[group].persons, counts[group].services or 0, str(group)),
     )
-    for groups in never_open:
+    for groups in map(frozenset, never_open):
         if not hidden.intersection(groups):
             hidden.update([group for group in order if group in groups][:1])
     known = sorted(
