@@ -143,14 +143,30 @@ class Breakdown:
     table: Table
     period: Period
     columns: tuple[Column, ...]
-    rows: list[Row]
-    total: Row
+    groups: list[tuple[Any, str]]  # with what they are called
+    places: Mapping[int, Place]
     measured: Mapping[str, Measured]
+    opening: Opening
 
     @property
     def rule(self) -> Any:
         """By which rule it is suppressed; None where it is exact."""
         return next((one.suppressed for one in self.measured.values() if one.suppressed), None)
+
+    def row(self, group: Any, said: str) -> Row:
+        """The line of a group."""
+        return Row(said, self._numbers(group), _where(self.places.get(group)))
+
+    @property
+    def total(self) -> Row:
+        """The last line."""
+        return Row(Words("合計"), self._numbers(None, total=True))
+
+    def _numbers(self, group: Any, *, total: bool = False) -> tuple[tuple[str, Number], ...]:
+        return tuple(
+            (column.title, self.opening.number(self.measured[column.name], group, column.part, total=total))
+            for column in self.columns
+        )
 
 
 @needs(Permission.STATISTICS_READ)
@@ -160,12 +176,13 @@ def annual_breakdown(request: Request, year: int, grouping: str) -> HttpResponse
     form = _form(request, year, Grouping(grouping))
     context: dict[str, Any] = {
         "form": form, "year": year, "ad_year": year + ROC_EPOCH, "grouping": grouping, "by": BROKEN_DOWN_BY[Grouping(grouping)],
-        "groupings": BROKEN_DOWN_BY.items(), "asked": request.GET.urlencode(),
+        "groupings": BROKEN_DOWN_BY.items(),
     }  # fmt: skip
     found = _breakdown(request, year, Grouping(grouping), form)
     if found:
-        page = Paginator(found.rows, PAGE_ROWS).get_page(request.GET.get("page"))
-        context |= {"found": found, "page": page, "title": TABLES[found.table]}
+        page = Paginator(found.groups, PAGE_ROWS).get_page(request.GET.get("page"))
+        rows = [found.row(group, said) for group, said in page]
+        context |= {"found": found, "page": page, "rows": rows, "title": TABLES[found.table]}
     status = 422 if form.errors else 200
     return render(request, "statistics/breakdown.html", context, status=status)
 
@@ -180,7 +197,8 @@ def annual_breakdown_download(request: Request, year: int, grouping: str, file_f
         raise Http404
     titles = [BROKEN_DOWN_BY[Grouping(grouping)], *(column.title for column in found.columns)]
     rows: list[list[SheetCell]] = [
-        [row.label, *(number.text for _title, number in row.numbers)] for row in (*found.rows, found.total)
+        [row.label, *(number.value for _title, number in row.numbers)]
+        for row in (*(found.row(group, said) for group, said in found.groups), found.total)
     ]
     name = f"annual-statistics-{year}-{found.table}-by-{grouping}-until-{found.period.last:%Y%m%d}"
     return table_file(request, TABLES[found.table], titles, rows, name, file_format)
@@ -212,23 +230,11 @@ def _breakdown(request: Request, year: int, grouping: Grouping, form: BreakdownF
     measured = {
         name: measure(name, period, grouping=grouping, basis=form.basis_asked, by=request.desk.actor) for name in names
     }
-    opening = Opening.of(request, year, period, form.basis_asked)
     places = places_on(period.last) if grouping is Grouping.INSTITUTION else {}
-    rows = [
-        Row(said, _numbers(opening, measured, columns_, group), _where(places.get(group)))
-        for group, said in _groups(grouping, period, measured.values())
-        if form.wants(places.get(group))
-    ]
-    total = Row(Words("合計"), _numbers(opening, measured, columns_, None, total=True))
-    return Breakdown(table, period, columns_, rows, total, measured)
-
-
-def _numbers(
-    opening: Opening, measured: Mapping[str, Measured], columns_: Iterable[Column], group: Any, *, total: bool = False
-) -> tuple[tuple[str, Number], ...]:
-    return tuple(
-        (column.title, opening.number(measured[column.name], group, column.part, total=total)) for column in columns_
-    )
+    groups = _groups(grouping, period, measured.values())
+    wanted = [(group, said) for group, said in groups if form.wants(places.get(group))]
+    opening = Opening.of(request, year, period, form.basis_asked)
+    return Breakdown(table, period, columns_, wanted, places, measured, opening)
 
 
 def _where(place: Place | None) -> str:

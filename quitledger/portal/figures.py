@@ -73,6 +73,12 @@ class Number:
     text: str
     address: str = ""
     hidden: bool = False
+    count: int | None = None  # where it is a count that is shown
+
+    @property
+    def value(self) -> int | str:
+        """As a cell of a file holds it."""
+        return self.text if self.count is None else self.count
 
 
 @dataclass(frozen=True)
@@ -99,8 +105,8 @@ class Opening:
             return Number(HIDDEN, address, hidden=True)
         count = cell.numerator if part is Part.NUMERATOR else cell.denominator
         if not count:
-            return Number("—" if count is None else "0")
-        return Number(f"{count:,}", self._address(measured, group, part, total=total))
+            return Number("—" if count is None else "0", count=count)
+        return Number(f"{count:,}", self._address(measured, group, part, total=total), count=count)
 
     def _address(self, measured: Measured, group: Any, part: Part, *, total: bool = False) -> str:
         of = {} if total or measured.grouping is Grouping.TOTAL else {

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from decimal import Decimal
 from enum import StrEnum
+from functools import cached_property
 from types import MappingProxyType
 from typing import Any
 
@@ -106,9 +107,13 @@ class Measured:
     total: Cell
     suppressed: SuppressionRule | None = None
 
+    @cached_property
+    def _by_group(self) -> dict[Any, Cell]:
+        return {cell.group: cell for cell in self.cells}
+
     def of(self, group: Any) -> Cell:
         """The cell of a group; zeros where nothing of it was counted."""
-        found = next((cell for cell in self.cells if cell.group == group), None)
+        found = self._by_group.get(group)
         if found is not None:
             return found
         denominator = None if self.indicator.denominator is None else 0

@@ -1,16 +1,14 @@
 """Suppression: how many people a small cell counts is neither shown nor to be worked out from what is. Pure.
 
-Source: the order of the annual tables (issue of the agency's tables; the numbers are policy, assumed). What is promised, and
+Source: what the agency asks of its annual tables; how many is policy, and assumed. What is promised, and
 what is not: docs/adr/0027-suppression.md.
 """
 
 from collections.abc import Collection, Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
-from decimal import Decimal
 
 from quitledger.policy import policy_on
-from quitledger.policy.rounding import rounded
 
 
 @dataclass(frozen=True)
@@ -27,7 +25,7 @@ class SuppressionRule:
 
     def shown(self, count: int) -> int:
         """The count as it is shown: rounded half up."""
-        return int(rounded(Decimal(count) / self.rounded_to, 0)) * self.rounded_to
+        return (2 * count + self.rounded_to) // (2 * self.rounded_to) * self.rounded_to
 
     def least(self, shown: int) -> int:
         """The smallest count that is shown so."""
@@ -65,7 +63,7 @@ def hidden_groups(
         (group for group, counted in counts.items() if counted.persons > rule.hidden_up_to),
         key=lambda group: (counts[group].persons, counts[group].services or 0, str(group)),
     )
-    for groups in never_open:
+    for groups in map(frozenset, never_open):
         if not hidden.intersection(groups):
             hidden.update([group for group in order if group in groups][:1])
     known = sorted(
