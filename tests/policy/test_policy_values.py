@@ -85,6 +85,8 @@ KNOWN = {
     "sign_off_after_month": True,
     "reminder_days": (1, 10, 15, 18, 20),
     "reminder_hour": 8,
+    "suppression_hidden_up_to": 7,
+    "suppression_rounded_to": 5,
     "ftnd_scoring": {
         "first_cigarette": {"within_5": 3, "6_to_30": 2, "31_to_60": 1, "after_60": 0},
         "hard_to_refrain": {"yes": 1, "no": 0},
@@ -104,6 +106,8 @@ UNKNOWN = {
     "correction_decision_days",
 }
 ASSUMED = {
+    "suppression_hidden_up_to",
+    "suppression_rounded_to",
     "recording_window_closing_hour",
     "holidays_shift_window",
     "promptly_counted_from",

@@ -16,7 +16,7 @@ from quitledger.statistics.indicators import Grouping, Measure, indicators
 from quitledger.statistics.measures import Basis, Cell, Measured, Period
 from quitledger.statistics.reports import Report, draw_up
 
-PRINTED = json.loads((Path(__file__).parents[1] / "ops" / "annual-statistics-113.json").read_text(encoding="utf-8"))
+PRINTED = json.loads((Path(__file__).parents[1] / "annual-statistics-113.json").read_text(encoding="utf-8"))
 YEAR = Period.year(2024)
 MARCH_15 = datetime(2025, 3, 15, 9, 30, 1, 250, tzinfo=TAIPEI)
 Counts = Sequence[tuple[int | None, int | None]]

@@ -23,7 +23,8 @@ def counted(name: str, period: Period, grouping: Grouping, basis: Basis) -> Meas
     """As counted, before anything is suppressed."""
     desk = world.actor("desk_officer")
     with scoped(desk):
-        return measures._counted(indicators()[name], period, grouping, basis, {}, desk)
+        (measured,) = measures._counted([indicators()[name]], period, grouping, basis, {}, desk)
+        return measured
 
 
 def behind(measured: Measured, cell: Cell, basis: Basis) -> Behind:
