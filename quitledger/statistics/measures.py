@@ -128,8 +128,8 @@ def measure_all(
     for indicator in asked:
         if grouping not in indicator.groupings:
             raise ValueError(f"{indicator.name} is not grouped by {grouping}")
-    counted = _counted(asked, period, grouping, basis, by)
-    return [_measured(indicator, period, grouping, counted[indicator.name]) for indicator in asked]
+    rows = _rows(asked, period, grouping, basis, by)
+    return [_measured(indicator, period, grouping, rows[indicator.name]) for indicator in asked]
 
 
 def parameters(period: Period, basis: Basis) -> dict[str, date]:
@@ -141,7 +141,7 @@ def parameters(period: Period, basis: Basis) -> dict[str, date]:
     }
 
 
-def _counted(
+def _rows(
     asked: Collection[Indicator], period: Period, grouping: Grouping, basis: Basis, by: Actor
 ) -> dict[str, list[tuple[Any, ...]]]:
     """The rows (group, whole, numerator, denominator) of indicators by name."""
