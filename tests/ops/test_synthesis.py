@@ -157,7 +157,7 @@ def test_in_every_grouping_the_engine_counts_what_plain_sql_counts(grouping, url
     connect_django(urls.owner_url)
     with scoped(SYSTEM), connection.cursor() as cursor:
         cursor.execute(_MOVES)
-        counted = measures._counted(asked, year, grouping, Basis.ANY_DAY, SYSTEM)
+        counted = measures._rows(asked, year, grouping, Basis.ANY_DAY, SYSTEM)
         cursor.execute(_PLAIN.format(group=measures.GROUPS[grouping]), measures.parameters(year, Basis.ANY_DAY))
         plain = cursor.fetchall()
         transaction.set_rollback(True)
