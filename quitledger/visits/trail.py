@@ -86,6 +86,7 @@ ACTIONS: dict[str, tuple[str, str]] = {
     _P.SELFCHECK_READ: (SEEN, Words("查看每月自行清查")),
     _P.SELFCHECK_SIGN: (WRITTEN, Words("簽核每月自行清查")),
     _P.SELFCHECK_REVIEW: (OTHER, Words("查看各機構的自行清查")),
+    _P.STATISTICS_PUBLISH: (OTHER, Words("公布年度統計")),
     _P.SELFCHECK_REMIND: (OTHER, Words("寄出清查提醒信")),
     "selfcheck.remind_failed": (OTHER, Words("清查提醒信沒有寄成")),
     "selfcheck.address": (ACCOUNTS, Words("設定提醒信的收信地址")),

@@ -28,6 +28,7 @@ FOLLOWED = (
 RUNS = (
     "retention_run",
     "corrections_evidence",
+    "statistics_publication",
 )  # followed as well; there is none in the world, and none is ever deleted
 # Rows of passing or unchanging things: public lists, the calendar, extensions and the journal (append-only themselves),
 # what libraries keep.
