@@ -258,7 +258,7 @@ def test_an_intake_after_the_sign_off_is_told_on_the_page(committed: Any) -> Non
     page = Browser("supervisor").get(MONTH)
     assert "有收案評估新登錄或修改。" in page.text
     assert "就醫資料有變動" not in page.text
-    assert re.search(r"與簽核時相比，要補的新增\s1\s項", page.text)  # it has no score, and counts for the course now
+    assert re.search(r"與簽核當時相比，要補的新增\s1\s項", page.text)  # it has no score, and counts for the course now
     assert "簽核後有變動" in Browser("desk_officer").get(f"{MONTH}/review?state=all").text
 
 
