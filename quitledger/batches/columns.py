@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import date, time, timedelta
 from decimal import Decimal
 from enum import StrEnum
+from functools import lru_cache
 
 from quitledger.cases.rules import FTND_ITEMS, FtndItem
 from quitledger.institutions import imports
@@ -45,6 +46,7 @@ _KINDS = {Kind.VISITS: Words("就醫資料"), Kind.PERSONS: Words("戒菸者名�
 # --- Cells -----------------------------------------------------------------------------------------------------------
 
 
+@lru_cache(maxsize=4096)  # a file has few days
 def day(cell: str) -> date:
     """Reads a date in ROC or ISO form, with or without a time, or the number of days that spreadsheet programs keep.
 
@@ -228,6 +230,10 @@ PERSON_COLUMNS: tuple[Column, ...] = (
     *INTAKE_COLUMNS,
 )
 COLUMNS: dict[Kind, tuple[Column, ...]] = {Kind.VISITS: VISIT_COLUMNS, Kind.PERSONS: PERSON_COLUMNS}
+# What a row says of the columns that it does not fill.
+_EMPTY: dict[Kind, dict[str, object]] = {
+    kind: {column.name: column.empty for column in columns if column.optional} for kind, columns in COLUMNS.items()
+}
 # Of each of these one column is enough.
 ONE_OF: dict[Kind, tuple[tuple[str, ...], ...]] = {
     Kind.VISITS: (("chart_no", "identity_number"), ("visit_on",)),
@@ -361,8 +367,12 @@ def cells_of(line: Sequence[str], places: Mapping[str, int]) -> dict[str, str]:
 
 def read_row(cells: Mapping[str, str], kind: Kind) -> tuple[dict[str, object], list[Problem]]:
     """A row's values by name, and its problems."""
-    titled = {column.title: cells.get(column.name, "") for column in COLUMNS[kind]}
-    return read_cells(titled, COLUMNS[kind])
+    filled = [column for column in COLUMNS[kind] if cells.get(column.name) or not column.optional]
+    values, problems = read_cells({column.title: cells.get(column.name, "") for column in filled}, filled)
+    values = _EMPTY[kind] | values
+    for problem in problems:
+        values.pop(problem.field or "", None)
+    return values, problems
 
 
 def has_intake(values: Mapping[str, object]) -> bool:

@@ -204,10 +204,11 @@ JOIN visits_servicemonth m ON m.institution_id = v.institution_id AND m.month = 
 WHERE v.institution_id = %(institution)s AND v.visit_on >= %(month)s AND v.visit_on < %(next)s
 ORDER BY v.visit_on, v.id
 """  # noqa: S608 - our own words
-# With LIMIT the planner asks for each visit, and does not read all courses of the nation first.
+# With LIMIT the planner asks for each visit, and does not read all courses of the nation first. The next visit is asked for
+# where the supply ended long enough ago that one is missed (rules: next_visit); to others it says nothing.
 _SERVICES = """
 SELECT s.visit_id, s.kind, s.staff_id, l.supply_weeks, l.supply_days,
-  CASE WHEN s.kind = 'medication' THEN (SELECT min(n.visit_on) FROM visits_visit n WHERE n.person_id = v.person_id
+  CASE WHEN v.visit_on + l.supply_days < %(missed_before)s::date THEN (SELECT min(n.visit_on) FROM visits_visit n WHERE n.person_id = v.person_id
     AND n.institution_id = v.institution_id AND n.visit_on > v.visit_on AND n.in_force) END,
   CASE WHEN s.kind = 'medication' THEN (SELECT true FROM visits_course k WHERE k.person_id = v.person_id
     AND k.kind = 'medication' AND k.first_on = v.visit_on AND k.institution_id = v.institution_id LIMIT 1) END
@@ -274,6 +275,7 @@ def month_check(month: date, *, moment: datetime, today: date, by: Actor) -> Mon
     if until is None or month > today:
         return None
     asked: dict[str, Any] = {"institution": institution, "month": month, "next": next_month(month)}
+    asked["missed_before"] = today - timedelta(days=policy_on(month, "check_next_visit_days"))
     signed = _latest(institution, month, by)
     with connection.cursor() as cursor:
         cursor.execute(_VISITS, asked | {"signed_at": signed.signed_at if signed else None})

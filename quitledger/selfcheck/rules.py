@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from enum import StrEnum
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 from uuid import UUID
 
@@ -151,6 +151,11 @@ class Around:
     staff: Mapping[int, Sequence[StaffPeriod]] = field(default_factory=dict)
     certificates: Mapping[int, Sequence[Validity]] = field(default_factory=dict)
     _known: dict[Any, bool] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    @cached_property
+    def missed_before(self) -> date:
+        """A supply that ended before this day should have been followed by a visit. Raises PolicyGap."""
+        return self.today - timedelta(days=policy_on(self.month, "check_next_visit_days"))
 
     def is_in_order(self, visit: MonthVisit) -> bool:
         """True where nothing is wrong with the contracts and certificates of the visit's day and staff. Raises PolicyGap."""
@@ -307,8 +312,9 @@ def _not_counselled(until: date) -> Sentence:
 def _next_visit(visit: MonthVisit, around: Around) -> Found:
     if not visit.lines or visit.next_on is not None:
         return NOTHING
-    ends = visit.visit_on + timedelta(days=max([days for _weeks, days in visit.lines]))
-    if around.today <= ends + timedelta(days=policy_on(around.month, "check_next_visit_days")):
+    longest = visit.lines[0][1] if len(visit.lines) == 1 else max(days for _weeks, days in visit.lines)
+    ends = visit.visit_on + timedelta(days=longest)
+    if ends >= around.missed_before:
         return NOTHING
     return [(partial(_supply_ended, ends), Where.RECORD, "visit_on")]
 
