@@ -2,11 +2,14 @@
 
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, time, timedelta
+from decimal import Decimal
 from enum import StrEnum
+from functools import lru_cache
 
+from quitledger.cases.rules import FTND_ITEMS, FtndItem
 from quitledger.institutions import imports
 from quitledger.institutions.imports import Column, Unreadable, read_cells
 from quitledger.policy import DateError, parse_date, parse_moment, parse_time
@@ -21,6 +24,7 @@ _LONGEST = 500  # characters of a text without a width of its own; the rules say
 _SERIAL_ZERO = date(1899, 12, 30)  # day 0 of spreadsheet programs
 _SERIAL = re.compile(r"[0-9]{4,5}")  # no way of writing a date has so few digits
 _FRACTION = re.compile(r"0\.[0-9]+")
+_WEIGHT = re.compile(r"[0-9]{1,9}(\.[0-9])?")
 _MINUTES_A_DAY = 24 * 60
 
 
@@ -42,6 +46,7 @@ _KINDS = {Kind.VISITS: Words("就醫資料"), Kind.PERSONS: Words("戒菸者名�
 # --- Cells -----------------------------------------------------------------------------------------------------------
 
 
+@lru_cache(maxsize=4096)  # a file has few days
 def day(cell: str) -> date:
     """Reads a date in ROC or ISO form, with or without a time, or the number of days that spreadsheet programs keep.
 
@@ -109,6 +114,38 @@ def identity_kind(cell: str) -> str:
     return words[cell]
 
 
+def kilograms(cell: str) -> Decimal:
+    """Reads a weight with at most one digit after the point; how much is plausible is a rule's question."""
+    if not _WEIGHT.fullmatch(cell):
+        raise Unreadable(Sentence("應為數字，小數最多一位，例：68.5。"))
+    return Decimal(cell)
+
+
+def answer(item: FtndItem) -> Callable[[str], str]:
+    """Reads an answer to a question of the Fagerström test: its label on the page, or the word that is stored.
+
+    Not its points: two answers may have the same, and they are policy.
+    """
+    words = {_without_spaces(one.label): one.word for one in item.answers} | {
+        one.word: one.word for one in item.answers
+    }
+    of_two = item.words == {"yes", "no"}
+
+    def read(cell: str) -> str:
+        if of_two and cell.upper() in imports.WORDS:
+            return "yes" if imports.WORDS[cell.upper()] else "no"
+        found = words.get(_without_spaces(cell)) or words.get(cell.lower())
+        if found is None:
+            raise Unreadable(Sentence("應為{choices}之一。", choices=Several(one.label for one in item.answers)))
+        return found
+
+    return read
+
+
+def _without_spaces(text: str) -> str:
+    return unicodedata.normalize("NFKC", text).replace(" ", "")
+
+
 def _optional(title: Words, name: str, read: "object", empty: object = None, hint: str = "") -> Column:
     return Column(title, name, read, optional=True, empty=empty, hint=hint)  # type: ignore[arg-type]
 
@@ -154,6 +191,33 @@ VISIT_COLUMNS: tuple[Column, ...] = (
     _optional(Words("一氧化碳"), "co_ppm", _number, None, "ppm"),
     _optional(Words("備註"), "note", imports.text(2000), ""),
 )
+_ANSWERS = (  # of the Fagerström test, in the order in which it is asked
+    Words("成癮度第 1 題"), Words("成癮度第 2 題"), Words("成癮度第 3 題"), Words("成癮度第 4 題"), Words("成癮度第 5 題"),
+    Words("成癮度第 6 題"),
+)  # fmt: skip
+
+
+def _answers() -> tuple[Column, ...]:
+    return tuple(
+        _optional(
+            title, f"ftnd_{item.name}", answer(item), "",
+            Sentence("{question} {choices}", question=item.question, choices=Several(one.label for one in item.answers)),
+        )
+        for title, item in zip(_ANSWERS, FTND_ITEMS, strict=True)
+    )  # fmt: skip
+
+
+INTAKE_COLUMNS: tuple[
+    Column, ...
+] = (  # 收案評估, where it was taken on the same occasion; what the page of an intake asks
+    _optional(Words("評估日期"), "taken_on", day, None, Words("有收案評估才填；填了下列任一欄就要填")),
+    *_answers(),
+    _optional(Words("平均每日支數"), "cigarettes_per_day", _number),
+    _optional(Words("一氧化碳"), "co_ppm", _number, None, "ppm"),
+    _optional(Words("體重"), "weight_kg", kilograms, None, Words("公斤")),
+    _optional(Words("懷孕"), "pregnant", imports.yes_or_no, False, Words("是或否")),
+    _optional(Words("健保在保"), "insured", imports.yes_or_no, None, Words("是或否")),
+)
 PERSON_COLUMNS: tuple[Column, ...] = (
     Column(Words("身分證字號"), "identity_number", _text, secret=True, hint=Words("居留證、護照號碼也可以")),
     _optional(Words("證號種類"), "identity_kind", identity_kind, "", Words("不填就由號碼判斷")),
@@ -163,8 +227,13 @@ PERSON_COLUMNS: tuple[Column, ...] = (
     Column(Words("姓名"), "name", _text),
     _optional(Words("病歷號"), "chart_no", _text, ""),
     _optional(Words("聯絡電話"), "phone", _text, ""),
+    *INTAKE_COLUMNS,
 )
 COLUMNS: dict[Kind, tuple[Column, ...]] = {Kind.VISITS: VISIT_COLUMNS, Kind.PERSONS: PERSON_COLUMNS}
+# What a row says of the columns that it does not fill.
+_EMPTY: dict[Kind, dict[str, object]] = {
+    kind: {column.name: column.empty for column in columns if column.optional} for kind, columns in COLUMNS.items()
+}
 # Of each of these one column is enough.
 ONE_OF: dict[Kind, tuple[tuple[str, ...], ...]] = {
     Kind.VISITS: (("chart_no", "identity_number"), ("visit_on",)),
@@ -194,6 +263,13 @@ _ALIASES: dict[str, str] = {
     "sex": "gender",
     "name": "病人姓名 病患姓名 個案姓名 戒菸者姓名 戒菸者 patientname fullname",
     "phone": "電話 手機 行動電話 連絡電話 telephone mobile tel",
+    "taken_on": "收案評估日期 收案日期 評估日 intakedate dateofintake assessmentdate takenon",
+    **{
+        f"ftnd_{item.name}": f"成癮度{n} 尼古丁成癮度第{n}題 尼古丁成癮度{n} 第{n}題 ftnd{n} ftndq{n} q{n} dependencequestion{n} {item.name.replace('_', '')}"
+        for n, item in enumerate(FTND_ITEMS, start=1)
+    },
+    "weight_kg": "體重公斤 weight weightkg bodyweight",
+    "insured": "健保身分 健保 是否在保 insurance nhi nhiinsured",
 }  # fmt: skip
 
 
@@ -291,8 +367,19 @@ def cells_of(line: Sequence[str], places: Mapping[str, int]) -> dict[str, str]:
 
 def read_row(cells: Mapping[str, str], kind: Kind) -> tuple[dict[str, object], list[Problem]]:
     """A row's values by name, and its problems."""
-    titled = {column.title: cells.get(column.name, "") for column in COLUMNS[kind]}
-    return read_cells(titled, COLUMNS[kind])
+    filled = [column for column in COLUMNS[kind] if cells.get(column.name) or not column.optional]
+    values, problems = read_cells({column.title: cells.get(column.name, "") for column in filled}, filled)
+    values = _EMPTY[kind] | values
+    for problem in problems:
+        values.pop(problem.field or "", None)
+    return values, problems
+
+
+def has_intake(values: Mapping[str, object]) -> bool:
+    """True where a row of a person, as far as it was read, tells an intake. 懷孕「否」 alone says nothing: systems fill it
+    in always."""
+    said = {column.name: values.get(column.name) for column in INTAKE_COLUMNS}
+    return bool(said.pop("pregnant")) or any(value is not None and value != "" for value in said.values())
 
 
 def is_given(cells: Mapping[str, str], service: str) -> bool:

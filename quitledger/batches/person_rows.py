@@ -9,12 +9,21 @@ from uuid import UUID
 from quitledger.accounts.actors import Actor
 from quitledger.accounts.keys import keys
 from quitledger.audit.database import programme_now, purpose
-from quitledger.cases.services import KnownCases, Registered, Registration, check_registrations, register_cases
+from quitledger.cases.rules import FTND_ITEMS
+from quitledger.cases.services import (
+    BaselineEntry,
+    KnownCases,
+    Registered,
+    Registration,
+    check_registrations,
+    register_cases,
+)
 from quitledger.policy import TAIPEI
 from quitledger.policy.identity import IdentityKind, normalise, recognise
 from quitledger.policy.problem import Problem
+from quitledger.policy.sentences import Sentence, Words
 
-from .columns import Kind, read_row
+from .columns import Kind, has_intake, read_row
 from .verdicts import Verdict, verdict
 
 Cells = Mapping[str, str]
@@ -23,6 +32,11 @@ Cells = Mapping[str, str]
 def read(cells: Cells, by: Actor) -> Registration | list[Problem]:
     """A row as the rules know it. Its uid is made of the institution and of what it says, by the key of hashes."""
     values, problems = read_row(cells, Kind.PERSONS)
+    with_intake = has_intake(values)
+    if with_intake and values.get("taken_on", "") is None:
+        problems.append(
+            Problem("value-missing", Sentence("「{column}」沒有填。", column=Words("評估日期")), "taken_on")
+        )
     if problems:
         return problems
     said: dict[str, Any] = values
@@ -32,9 +46,8 @@ def read(cells: Cells, by: Actor) -> Registration | list[Problem]:
     )
     rest = [said["birth_on"].isoformat(), said["sex"], said["name"], said["chart_no"], said["phone"]]
     text = json.dumps([by.at_institution(), kind, normalise(number), normalise(country), *rest])
-    uid = UUID(bytes=keys().keyed_hash(f"case {text}")[:16], version=4)
     return Registration(
-        uid,
+        _uid(f"case {text}"),
         IdentityKind(kind),
         number,
         country,
@@ -43,7 +56,20 @@ def read(cells: Cells, by: Actor) -> Registration | list[Problem]:
         said["name"],
         said["chart_no"],
         said["phone"],
+        _intake(said, text) if with_intake else None,
     )
+
+
+def _intake(said: Mapping[str, Any], person: str) -> BaselineEntry:
+    """The intake of a row; its uid is made like that of the case."""
+    values = {name: said[name] for name in ("cigarettes_per_day", "co_ppm", "weight_kg", "pregnant", "insured")}
+    ftnd = {item.name: said[f"ftnd_{item.name}"] for item in FTND_ITEMS}
+    text = json.dumps([person, said["taken_on"].isoformat(), ftnd, values], default=str)
+    return BaselineEntry(_uid(f"baseline {text}"), said["taken_on"], ftnd, **values)
+
+
+def _uid(text: str) -> UUID:
+    return UUID(bytes=keys().keyed_hash(text)[:16], version=4)
 
 
 class PersonRows:
@@ -80,4 +106,4 @@ class PersonRows:
 
 
 def _verdict(outcome: Registered) -> Verdict:
-    return verdict(outcome.problems, is_known=outcome.repeated or outcome.is_known)
+    return verdict(outcome.problems, is_known=(outcome.repeated or outcome.is_known) and not outcome.takes_intake)

@@ -9,7 +9,7 @@ from .models import Row
 # Problems with what is recorded already, not with the row.
 CONFLICTS = {
     "visit-exists", "visit-value-differs", "visit-recorded-otherwise", "visit-voided", "case-exists", "birth-differs",
-    "chart-no-taken", "case-recorded-otherwise",
+    "chart-no-taken", "case-recorded-otherwise", "baseline-exists",
 }  # fmt: skip
 
 

@@ -2,7 +2,8 @@
 
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from typing import Any
 from uuid import UUID
 
 from quitledger.accounts.actors import Actor
@@ -134,11 +135,10 @@ def read(cells: Cells, names: Names) -> VisitRow:
             problems.append(Problem("staff-ambiguous", message, name))
     if problems or isinstance(case, Problem):
         return VisitRow(None if isinstance(case, Problem) else case, None, problems)
-    entry = _entry(cells, values, names)
-    return VisitRow(case, replace(entry, uid=_uid(case, entry, names.keys)))
+    return VisitRow(case, _entry(cells, values, names, case))
 
 
-def _entry(cells: Cells, values: Mapping[str, "object"], names: Names) -> Entry:
+def _entry(cells: Cells, values: Mapping[str, "object"], names: Names, case: Case) -> Entry:
     told: frozenset[str] = values["services"]  # type: ignore[assignment]
     given = told or {service for service in LABELS if is_given(cells, service)}
     medication = counselling = None
@@ -151,26 +151,30 @@ def _entry(cells: Cells, values: Mapping[str, "object"], names: Names) -> Entry:
         medication = Medication(names.staff(values["medication_staff"]), lines)
     if COUNSELLING in given:
         counselling = Counselling(names.staff(values["counselling_staff"]), str(values["counselling_mode"]))
-    return Entry(
-        _NOBODY, values["visit_on"], values["visit_time"], medication, counselling, bool(values["pregnant"]),  # type: ignore[arg-type]
+    said: Any = (
+        values["visit_on"], values["visit_time"], medication, counselling, bool(values["pregnant"]),
         _whole(values["cigarettes_per_day"]), _whole(values["co_ppm"]), str(values["note"]),
     )  # fmt: skip
+    return Entry(_uid(case, said, names.keys), *said)
 
 
 def _whole(value: object) -> int | None:
     return value if isinstance(value, int) else None
 
 
-def _uid(case: Case, entry: Entry, known: Keys) -> UUID:
-    """The same for the same words, and told by nothing else: the key of hashes is outside the database."""
-    medication, counselling = entry.medication, entry.counselling
-    said = (
-        str(case.uid), entry.visit_on.isoformat(), str(entry.visit_time),
+def _uid(case: Case, said: tuple[Any, ...], known: Keys) -> UUID:
+    """The same for the same words, and told by nothing else: the key of hashes is outside the database.
+
+    `said`: what an entry says, in the order of its fields.
+    """
+    visit_on, visit_time, medication, counselling, *values = said
+    words = (
+        str(case.uid), visit_on.isoformat(), str(visit_time),
         medication and (str(medication.staff_uid), [(x.medicine_code, x.supply_weeks, x.days) for x in medication.lines]),
         counselling and (str(counselling.staff_uid), counselling.mode),
-        entry.pregnant, entry.cigarettes_per_day, entry.co_ppm, entry.note,
+        *values,
     )  # fmt: skip
-    return UUID(bytes=known.keyed_hash(f"visit {said}")[:16], version=4)
+    return UUID(bytes=known.keyed_hash(f"visit {words}")[:16], version=4)
 
 
 def persons_of(rows: Sequence[Cells], by: Actor) -> list[int | None]:

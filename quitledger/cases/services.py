@@ -25,7 +25,10 @@ from .models import Baseline, Case, Person
 
 @dataclass(frozen=True)
 class Registration:
-    """A person as typed at registration. `uid` becomes the case's: the same form sent twice is the same case."""
+    """A person as typed at registration. `uid` becomes the case's: the same form sent twice is the same case.
+
+    `intake`: taken on the same occasion, where a list tells it: the case and its intake are recorded together or not at all.
+    """
 
     uid: UUID
     identity_kind: IdentityKind
@@ -36,6 +39,7 @@ class Registration:
     name: str
     chart_no: str = ""
     phone: str = ""
+    intake: "BaselineEntry | None" = None
 
     @property
     def identity(self) -> rules.Identity:
@@ -90,12 +94,15 @@ class Registered:
     """What became of one registration: the case, or the problems.
 
     `repeated`: it was there before by the same uid. `is_known`: refused, because the institution has the very same case.
+    `case_uid`: of either, the case that is there. `takes_intake`: the intake told with it is new, whether the case is or not.
     """
 
     case: Case | None = None
     problems: list[Problem] = field(default_factory=list)
     repeated: bool = False
     is_known: bool = False
+    case_uid: UUID | None = None
+    takes_intake: bool = False
 
 
 class KnownCases:
@@ -111,9 +118,19 @@ class KnownCases:
         self._hashes = {entry.uid: entry.hashes for entry in entries}
         self._persons = persons_by_hash([one for hashes in self._hashes.values() for one in hashes])
         found = {person_id for known in self._persons.values() for person_id, _birth_on in known}
-        self._cases = {case.person_id: case for case in here.filter(person_id__in=found)}
+        self._cases = {case.person_id: case for case in here.filter(person_id__in=found).select_related("person")}
+        self._by_case = self.by_uid | {case.uid: case for case in self._cases.values()}
         self._accepted: dict[bytes, Registration] = {}
         self._accepted_uids: set[UUID] = set()
+        self._intakes: dict[tuple[UUID, date], Baseline | BaselineEntry] = {}
+        days = {entry.intake.taken_on for entry in entries if entry.intake}
+        if days:
+            self._read_intakes(days)
+
+    def _read_intakes(self, days: set[date]) -> None:
+        cases = {case.pk: uid for uid, case in self._by_case.items()}
+        for baseline in Baseline.objects.filter(case_id__in=list(cases), taken_on__in=days):
+            self._intakes[cases[baseline.case_id], baseline.taken_on] = baseline
 
     def chart_no_is_taken(self, entry: Registration) -> bool:
         """True where another case has the chart number."""
@@ -145,24 +162,55 @@ class KnownCases:
         """True where the very same registration was accepted before."""
         return entry.uid in self._accepted_uids
 
+    def person_of(self, case_uid: UUID | None) -> Person | None:
+        """The person of a case that is recorded, as far as the registrations name it."""
+        here = self._by_case.get(case_uid) if case_uid else None
+        return here.person if here else None
+
+    def intake_on(self, case_uid: UUID | None, day: date) -> "Baseline | BaselineEntry | None":
+        """The intake of the case on that day, recorded or accepted before."""
+        return self._intakes.get((case_uid, day)) if case_uid else None
+
+    def accept_intake(self, case_uid: UUID, intake: "BaselineEntry") -> None:
+        """Let the registrations that follow know of this intake."""
+        self._intakes[case_uid, intake.taken_on] = intake
+
     def follow(self, before: "KnownCases") -> None:
         """Know of what was accepted before, in an earlier part of the same file."""
         self._chart_nos = before._chart_nos | self._chart_nos
         self._accepted, self._accepted_uids = before._accepted, before._accepted_uids
+        self._intakes = before._intakes | self._intakes
 
 
 def check_registrations(
     entries: Sequence[Registration], *, today: date, made_up_allowed: bool, known: KnownCases, by: Actor
 ) -> list[Registered]:
     """What would become of registrations, each knowing of those before it; nobody is registered. Raises PermissionDenied."""
-    by.require(Permission.CASE_REGISTER)
+    _require_registering(entries, by)
     return [_judged(entry, known, today, made_up_allowed) for entry in entries]
 
 
+def _require_registering(entries: Sequence[Registration], by: Actor) -> None:
+    """Raises PermissionDenied."""
+    by.require(Permission.CASE_REGISTER)
+    if any(entry.intake for entry in entries):
+        by.require(Permission.BASELINE_RECORD)
+
+
 def _judged(entry: Registration, known: KnownCases, today: date, made_up_allowed: bool) -> Registered:
+    """What becomes of a registration and of the intake told with it; those that follow know of it where it is good."""
+    found = _judged_case(entry, known, today, made_up_allowed)
+    if entry.intake is not None:
+        _judge_intake(entry, entry.intake, found, known, today)
+    if not (found.problems or found.repeated or found.is_known):
+        known.accept(entry)
+    return found
+
+
+def _judged_case(entry: Registration, known: KnownCases, today: date, made_up_allowed: bool) -> Registered:
     recorded = known.by_uid.get(entry.uid)
     if known.accepted(entry) or (recorded is not None and _registers(recorded, entry)):
-        return Registered(case=recorded, repeated=True)
+        return Registered(case=recorded, repeated=True, case_uid=entry.uid)
     if recorded is not None:
         what = Sentence("個案「{name}」", name=recorded.called)
         return Registered(problems=[recorded_otherwise("case-recorded-otherwise", what)])
@@ -174,10 +222,11 @@ def _judged(entry: Registration, known: KnownCases, today: date, made_up_allowed
         return Registered(problems=problems)
     if known.chart_no_is_taken(entry):
         problems.append(_chart_no_taken())
-    is_known = False
+    found = Registered(problems=problems)
     for one, birth_dates in known.same_number(entry):
         if entry.birth_on in birth_dates:
-            is_known = (one.name, one.chart_no, one.phone) == entry.called
+            found.is_known = (one.name, one.chart_no, one.phone) == entry.called
+            found.case_uid = one.uid if found.is_known else None
             problems.append(
                 Problem("case-exists", "貴機構已有這位戒菸者，請用「找戒菸者」開啟原有的個案。", "identity_number")
             )
@@ -187,9 +236,29 @@ def _judged(entry: Registration, known: KnownCases, today: date, made_up_allowed
                     "birth-differs", "貴機構已有這個證號的個案，但出生日期不同。請核對證件上的出生日期。", "birth_on"
                 )
             )
-    if not problems:
-        known.accept(entry)
-    return Registered(problems=problems, is_known=is_known)
+    return found
+
+
+def _judge_intake(
+    entry: Registration, intake: "BaselineEntry", found: Registered, known: KnownCases, today: date
+) -> None:
+    """Put into `found` what becomes of the intake; of a case that is there already it is the only thing to record."""
+    person = known.person_of(found.case_uid)
+    before = known.intake_on(found.case_uid, intake.taken_on)
+    is_there = found.repeated or found.is_known
+    if is_there and before is not None and _says(before, intake):
+        return
+    birth_on, sex = (person.birth_on, person.sex) if person else (entry.birth_on, entry.sex)
+    problems = _not_living(person) if person else []
+    problems += _intake_problems(intake, birth_on, sex, today)
+    if before is not None:
+        problems.append(_baseline_exists(intake.taken_on))
+    found.problems = problems if is_there else [*found.problems, *problems]
+    if found.problems:
+        found.case, found.repeated, found.is_known = None, False, False
+        return
+    found.takes_intake = True
+    known.accept_intake(found.case_uid or entry.uid, intake)
 
 
 _WIDTHS = {name: getattr(Case._meta.get_field(name), "max_length", 0) for name in ("name", "chart_no", "phone")}
@@ -243,13 +312,18 @@ def register_cases(
     already is answered with that case. `known`: of these entries, where an earlier part of the same list went before.
     Raises PermissionDenied.
     """
-    by.require(Permission.CASE_REGISTER)
+    _require_registering(entries, by)
     with transaction.atomic():
         facts = known or KnownCases(entries, by)
         outcomes = [_judged(entry, facts, today, made_up_allowed) for entry in entries]
-        new = [(entry, one) for entry, one in zip(entries, outcomes, strict=True) if not (one.problems or one.repeated)]
+        new = [
+            (entry, one)
+            for entry, one in zip(entries, outcomes, strict=True)
+            if not (one.problems or one.repeated or one.is_known)
+        ]
         if new:
             _open_cases(new, today, by)
+        _write_baselines(_told_intakes(entries, outcomes, by))
     return outcomes
 
 
@@ -285,6 +359,21 @@ def _open_cases(new: Sequence[tuple[Registration, Registered]], today: date, by:
     journal.record(Permission.CASE_REGISTER, record_type="case", uids=uids, version=1, fields=fields)
 
 
+def _told_intakes(
+    entries: Sequence[Registration], outcomes: Sequence[Registered], by: Actor
+) -> list[tuple[Case, "BaselineEntry"]]:
+    """The new intakes told with registrations, each with its case, which was there before or is by now."""
+    told = [
+        (one.case, one.case_uid, entry.intake)
+        for entry, one in zip(entries, outcomes, strict=True)
+        if one.takes_intake and entry.intake
+    ]
+    asked = [uid for case, uid, _ in told if case is None and uid]
+    there = Case.objects.filter(institution_id=by.at_institution(), uid__in=asked) if asked else []
+    cases: dict[UUID | None, Case] = {case.uid: case for case in there}
+    return [(case or cases[uid], intake) for case, uid, intake in told]
+
+
 def recorded_otherwise(code: str, what: Sentence) -> Problem:
     """The same form sent again with other contents (back, typed anew, sent): what stands is not overwritten, and what
     was typed is not lost in silence."""
@@ -308,10 +397,16 @@ def _registers(case: Case, entry: Registration) -> bool:
 
 def _require_living(person: Person) -> None:
     """Raises Refused where nothing is recorded for the person any more: emptied, or merged into another."""
+    problems = _not_living(person)
+    if problems:
+        raise Refused(problems)
+
+
+def _not_living(person: Person) -> list[Problem]:
+    """Why nothing is recorded for the person any more."""
     if person.is_emptied:
-        raise Refused([rules.person_emptied()])
-    if person.is_merged:
-        raise Refused([rules.person_merged()])
+        return [rules.person_emptied()]
+    return [rules.person_merged()] if person.is_merged else []
 
 
 class Stale(Exception):
@@ -490,53 +585,60 @@ def record_baseline(*, case: Case, entry: BaselineEntry, today: date, by: Actor)
             return known
         what = Sentence("{day} 的收案評估", day=known.taken_on)
         raise Refused([recorded_otherwise("baseline-recorded-otherwise", what)])
-    problems = rules.check_baseline(
-        taken_on=entry.taken_on,
-        today=today,
-        birth_on=case.person.birth_on,
-        sex=case.person.sex,
-        ftnd=entry.ftnd,
-        cigarettes_per_day=entry.cigarettes_per_day,
-        co_ppm=entry.co_ppm,
-        weight_kg=entry.weight_kg,
-        pregnant=entry.pregnant,
-    )
+    problems = _intake_problems(entry, case.person.birth_on, case.person.sex, today)
     if Baseline.objects.filter(case=case, taken_on=entry.taken_on).exists():
-        problems.append(
-            Problem(
-                "baseline-exists", Sentence("{day} 已有收案評估，同一天只登錄一次。", day=entry.taken_on), "taken_on"
-            )
-        )
+        problems.append(_baseline_exists(entry.taken_on))
     if problems:
         raise Refused(problems)
-    answers = {item.name: entry.ftnd.get(item.name) or "" for item in rules.FTND_ITEMS}
-    score = rules.ftnd_score(rules.FtndAnswers(**answers), entry.taken_on) if all(answers.values()) else None
-    values = {
-        name: getattr(entry, name) for name in ("cigarettes_per_day", "co_ppm", "weight_kg", "pregnant", "insured")
-    }
     with transaction.atomic():
-        baseline = Baseline.objects.create(
-            uid=entry.uid,
-            case=case,
-            person_id=case.person_id,
-            institution_id=case.institution_id,
-            taken_on=entry.taken_on,
-            ftnd_score=score,
-            **answers,
-            **values,
-        )
-        journal.record(
-            Permission.BASELINE_RECORD,
-            record_type="baseline",
-            uids=[baseline.uid, case.uid],
-            version=1,
-            fields=[
-                "taken_on",
-                *(["ftnd_score"] if score is not None else []),
-                *(name for name, value in values.items() if value is not None and value is not False),
-            ],
-        )
+        (baseline,) = _write_baselines([(case, entry)])
     return baseline
+
+
+def _intake_problems(entry: BaselineEntry, birth_on: date, sex: str, today: date) -> list[Problem]:
+    return rules.check_baseline(
+        taken_on=entry.taken_on, today=today, birth_on=birth_on, sex=sex, ftnd=entry.ftnd,
+        cigarettes_per_day=entry.cigarettes_per_day, co_ppm=entry.co_ppm, weight_kg=entry.weight_kg,
+        pregnant=entry.pregnant,
+    )  # fmt: skip
+
+
+def _baseline_exists(day: date) -> Problem:
+    return Problem("baseline-exists", Sentence("{day} 已有收案評估，同一天只登錄一次。", day=day), "taken_on")
+
+
+_INTAKE_VALUES = ("cigarettes_per_day", "co_ppm", "weight_kg", "pregnant", "insured")
+
+
+def _write_baselines(entries: Sequence[tuple[Case, BaselineEntry]]) -> list[Baseline]:
+    """The intakes of cases, journaled together. Inside a transaction."""
+    if not entries:
+        return []
+    new, uids, filled = [], [], set()
+    for case, entry in entries:
+        answers = {item.name: entry.ftnd.get(item.name) or "" for item in rules.FTND_ITEMS}
+        score = rules.ftnd_score(rules.FtndAnswers(**answers), entry.taken_on) if all(answers.values()) else None
+        values = {name: getattr(entry, name) for name in _INTAKE_VALUES}
+        new.append(
+            Baseline(
+                uid=entry.uid, case=case, person_id=case.person_id, institution_id=case.institution_id,
+                taken_on=entry.taken_on, ftnd_score=score, **answers, **values,
+            )
+        )  # fmt: skip
+        uids += [entry.uid, case.uid]
+        told = {"ftnd_score": score, **values}
+        filled |= {name for name, value in told.items() if value is not None and value is not False}
+    Baseline.objects.bulk_create(new)
+    fields = ["taken_on", *(name for name in ("ftnd_score", *_INTAKE_VALUES) if name in filled)]
+    journal.record(Permission.BASELINE_RECORD, record_type="baseline", uids=uids, version=1, fields=fields)
+    return new
+
+
+def _says(recorded: Baseline | BaselineEntry, entry: BaselineEntry) -> bool:
+    """True when an intake, recorded or accepted before, is what the entry says."""
+    if isinstance(recorded, BaselineEntry):
+        return replace(recorded, uid=entry.uid) == entry
+    return _records(recorded, entry)
 
 
 def _records(baseline: Baseline, entry: BaselineEntry) -> bool:

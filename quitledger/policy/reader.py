@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NoReturn, Self
@@ -172,6 +172,7 @@ class PolicyFileError(ValueError):
         return f"{self.file}, line {self.line}: {self.fault}"
 
 
+@lru_cache(maxsize=8192)  # rules ask for the same few days again and again, hundreds of thousands of times in a file
 def policy_on(day: date, name: str) -> Any:
     """Return the value of parameter `name` in force on `day` (a plain date: the day that selects, see `Parameter.day`).
 

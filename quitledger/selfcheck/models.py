@@ -17,8 +17,8 @@ from .rules import REASON_LENGTH
 class SignOff(models.Model):
     """簽核: a supervisor looked a month through; `seen` is what the page said at that moment (queries.snapshot).
 
-    The `number`-th of the month: a change of a visit opens the month again, and it may be signed once more. `visits` and
-    `versions` are those of rules.Books. Written once: who and when is the database's word, as is that he is a supervisor.
+    The `number`-th of the month: a change of what the page rests on opens the month again, and it may be signed once more.
+    `visits`, `versions` and `grounds` are those of rules.Books (null: signed before grounds were kept). Written once: who and when is the database's word, as is that he is a supervisor.
     """
 
     uid = models.UUIDField(unique=True, db_default=RandomUUID(), editable=False)
@@ -31,6 +31,7 @@ class SignOff(models.Model):
     reason = models.CharField("原因", max_length=REASON_LENGTH, blank=True)
     visits = models.PositiveIntegerField()
     versions = models.PositiveIntegerField()
+    grounds = models.JSONField(null=True)
     seen = models.JSONField()
 
     class Meta:

@@ -6,9 +6,10 @@ it has; the rules look through them. The desk's lists are one statement each.
 
 import calendar
 import hashlib
+import json
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from functools import cached_property
@@ -23,7 +24,7 @@ from quitledger.accounts.permissions import Permission
 from quitledger.cases.models import Case
 from quitledger.cases.rules import BaselineFacts, baseline_of_course
 from quitledger.institutions.models import Profession, Tier
-from quitledger.policy import DateError, parse_date
+from quitledger.policy import DateError, parse_date, policy_on
 from quitledger.policy.rounding import rounded
 from quitledger.policy.sentences import Words
 from quitledger.visits.models import Visit
@@ -38,6 +39,8 @@ from .rules import (
     Check,
     DraftFacts,
     Finding,
+    Ground,
+    Grounds,
     Level,
     MonthVisit,
     Signed,
@@ -46,8 +49,10 @@ from .rules import (
     check_cases,
     check_drafts,
     check_visits,
+    grounds_changed,
     level_of,
     standing,
+    visits_changed,
 )
 
 SUNDAY = 6
@@ -72,6 +77,23 @@ class Day:
     in_month: bool
     visits: int = 0
     incomplete: int = 0
+
+
+@dataclass(frozen=True)
+class Differences:
+    """How findings of visits differ from those of a sign-off: how many are new, how many are there no more."""
+
+    new: int
+    gone: int
+
+
+def differences(sign_off: SignOff | None, findings: Iterable[Finding]) -> Differences:
+    """How findings differ from those kept with a sign-off. Of visits alone: what is said of a case is a matter of days."""
+    before = Counter(
+        (one["check"], one["uid"]) for one in (sign_off.seen["findings"] if sign_off else ()) if one["of"] == "visit"
+    )
+    now = Counter((one.check.value, str(one.visit)) for one in findings if one.visit)
+    return Differences((now - before).total(), (before - now).total())
 
 
 @dataclass(frozen=True)
@@ -115,6 +137,23 @@ class MonthCheck:
         """How the month stands now."""
         return standing(signed_of(self.signed), self.books, self.visits)
 
+    @property
+    def visits_changed(self) -> bool:
+        """True when a visit of the month was changed after the latest sign-off."""
+        signed = signed_of(self.signed)
+        return signed is not None and visits_changed(signed, self.books)
+
+    @property
+    def grounds_changed(self) -> list[Ground]:
+        """What else of the page was changed since."""
+        signed = signed_of(self.signed)
+        return grounds_changed(signed, self.books) if signed else []
+
+    @cached_property
+    def since_signed(self) -> Differences:
+        """How the findings of visits differ from those of the latest sign-off."""
+        return differences(self.signed, self.findings)
+
     @cached_property
     def checks(self) -> list[tuple[Check, Level, int]]:
         """The checks that found something, in their order, with how often."""
@@ -149,7 +188,7 @@ def signed_of(sign_off: SignOff | None) -> Signed | None:
     """What rules need to know of a sign-off."""
     if sign_off is None:
         return None
-    return Signed(sign_off.signed_at, Books(sign_off.visits, sign_off.versions))
+    return Signed(sign_off.signed_at, Books(sign_off.visits, sign_off.versions, grounds=sign_off.grounds))
 
 
 # What retention empties years later is no change of the month: whose visit it is, is asked of the few changed since.
@@ -165,10 +204,11 @@ JOIN visits_servicemonth m ON m.institution_id = v.institution_id AND m.month = 
 WHERE v.institution_id = %(institution)s AND v.visit_on >= %(month)s AND v.visit_on < %(next)s
 ORDER BY v.visit_on, v.id
 """  # noqa: S608 - our own words
-# With LIMIT the planner asks for each visit, and does not read all courses of the nation first.
+# With LIMIT the planner asks for each visit, and does not read all courses of the nation first. The next visit is asked for
+# where the supply ended long enough ago that one is missed (rules: next_visit); to others it says nothing.
 _SERVICES = """
 SELECT s.visit_id, s.kind, s.staff_id, l.supply_weeks, l.supply_days,
-  CASE WHEN s.kind = 'medication' THEN (SELECT min(n.visit_on) FROM visits_visit n WHERE n.person_id = v.person_id
+  CASE WHEN v.visit_on + l.supply_days < %(missed_before)s::date THEN (SELECT min(n.visit_on) FROM visits_visit n WHERE n.person_id = v.person_id
     AND n.institution_id = v.institution_id AND n.visit_on > v.visit_on AND n.in_force) END,
   CASE WHEN s.kind = 'medication' THEN (SELECT true FROM visits_course k WHERE k.person_id = v.person_id
     AND k.kind = 'medication' AND k.first_on = v.visit_on AND k.institution_id = v.institution_id LIMIT 1) END
@@ -182,6 +222,27 @@ SELECT count(*), coalesce(sum(v.version), 0), max(v.changed_at) FILTER (WHERE {C
 FROM visits_visit v
 WHERE v.institution_id = {{institution}} AND v.visit_on >= %(month)s AND v.visit_on < %(next)s
 """  # noqa: S608 - our own words
+# What else the month's page rests on (rules.Ground), as values that are only compared: the intakes that may count for one
+# of its visits, the days of the month that contracts and certificates cover, of staff who gave a service in it.
+GROUNDS = """
+WITH given AS MATERIALIZED (SELECT v.id, v.case_id, v.visit_on FROM visits_visit v
+    WHERE v.institution_id = {institution} AND v.visit_on >= %(month)s AND v.visit_on < %(next)s AND v.in_force),
+  worked AS MATERIALIZED (SELECT DISTINCT s.staff_id FROM given g JOIN visits_service s ON s.visit_id = g.id)
+SELECT jsonb_build_object(
+  'intakes', (SELECT jsonb_build_array(count(*), sum(version)) FROM cases_baseline b WHERE b.id IN (
+    SELECT t.id FROM given g JOIN cases_baseline t ON t.case_id = g.case_id
+      AND t.taken_on <= g.visit_on AND t.taken_on >= g.visit_on - %(validity)s::int)),
+  'contract', (SELECT (range_agg(daterange(starts_on, ends_on, '[]')) * datemultirange(daterange(%(month)s::date, %(next)s::date)))::text
+    FROM institutions_contract WHERE institution_id = {institution}),
+  'staff', (SELECT jsonb_object_agg(staff_id, covered) FROM (SELECT staff_id, jsonb_build_array(
+      (range_agg(daterange(starts_on, ends_on, '[]')) FILTER (WHERE may_medicate) * datemultirange(daterange(%(month)s::date, %(next)s::date)))::text,
+      (range_agg(daterange(starts_on, ends_on, '[]')) FILTER (WHERE may_counsel) * datemultirange(daterange(%(month)s::date, %(next)s::date)))::text) AS covered
+    FROM institutions_staffcontract JOIN worked USING (staff_id) WHERE institution_id = {institution}
+    GROUP BY staff_id) c),
+  'certificates', (SELECT jsonb_object_agg(staff_id, covered) FROM (SELECT staff_id,
+      (range_agg(daterange(starts_on, ends_on, '[]')) * datemultirange(daterange(%(month)s::date, %(next)s::date)))::text AS covered
+    FROM institutions_certificate JOIN worked USING (staff_id) GROUP BY staff_id) c)) AS grounds
+"""
 _INTAKES = """
 SELECT case_id, taken_on, ftnd_score, cigarettes_per_day FROM cases_baseline
 WHERE case_id IN (SELECT v.case_id FROM visits_visit v WHERE v.institution_id = %(institution)s
@@ -214,6 +275,7 @@ def month_check(month: date, *, moment: datetime, today: date, by: Actor) -> Mon
     if until is None or month > today:
         return None
     asked: dict[str, Any] = {"institution": institution, "month": month, "next": next_month(month)}
+    asked["missed_before"] = today - timedelta(days=policy_on(month, "check_next_visit_days"))
     signed = _latest(institution, month, by)
     with connection.cursor() as cursor:
         cursor.execute(_VISITS, asked | {"signed_at": signed.signed_at if signed else None})
@@ -223,6 +285,7 @@ def month_check(month: date, *, moment: datetime, today: date, by: Actor) -> Mon
         cursor.execute(_CASES, asked)
         cases = cursor.fetchall()
         around = _around(cursor, asked, today)
+        grounds = _grounds(cursor, asked) if signed else None
     drafts = _drafts(by)
     own = [one for one in drafts if month_of(one.day) == month]
     earlier = [one for one in drafts if one.day < month and moment < until]
@@ -230,7 +293,8 @@ def month_check(month: date, *, moment: datetime, today: date, by: Actor) -> Mon
     return MonthCheck(
         month=month, moment=moment, closes_at=until,
         books=Books(
-            len(everything), sum(row[7] for row in everything), max((row[8] for row in everything if row[8]), default=None)
+            len(everything), sum(row[7] for row in everything),
+            max((row[8] for row in everything if row[8]), default=None), grounds,
         ),
         days=Counter(row[3] for row in rows), tags=Counter(row[5] for row in rows),
         findings=sorted(
@@ -262,7 +326,24 @@ def _books(cursor: Any, asked: dict[str, Any], signed: SignOff | None) -> Books:
         BOOKS.format(institution="%(institution)s", signed_at="%(signed_at)s::timestamptz"),
         asked | {"signed_at": signed.signed_at if signed else None},
     )
-    return Books(*cursor.fetchone())
+    books = Books(*cursor.fetchone())
+    return replace(books, grounds=_grounds(cursor, asked)) if signed else books
+
+
+def _grounds(cursor: Any, asked: dict[str, Any]) -> Grounds:
+    cursor.execute(GROUNDS.format(institution="%(institution)s"), asked | _validity(asked["month"]))
+    found: Grounds = json.loads(cursor.fetchone()[0])
+    return found
+
+
+def _validity(month: date) -> dict[str, int]:
+    return {"validity": policy_on(month, "baseline_validity_days")}
+
+
+def grounds_of(month: date, *, by: Actor) -> Grounds:
+    """What the page of a month (its first day) of the actor's institution rests on besides visits. Raises PolicyGap."""
+    with connection.cursor() as cursor:
+        return _grounds(cursor, {"institution": by.at_institution(), "month": month, "next": next_month(month)})
 
 
 def _latest(institution: int, month: date, by: Actor) -> SignOff | None:
@@ -521,7 +602,7 @@ class InstitutionMonth:
 
 _NATION = f"""
 SELECT i.id, d.code, d.name, d.tier, d.county, c.contracted, v.prompt, v.in_window, v.late, b.visits, b.versions, b.changed_at,
-  s.signed_at, s.visits, s.versions, s.signed_by, s.uid,
+  s.signed_at, s.visits, s.versions, s.grounds, g.grounds, s.signed_by, s.uid,
   CASE WHEN v.prompt + v.in_window + v.late = 0 THEN (SELECT max(o.visit_on) FROM visits_visit o
     WHERE o.institution_id = i.id AND o.visit_on < %(next)s AND o.in_force) END
 FROM institutions_institution i
@@ -534,9 +615,10 @@ CROSS JOIN LATERAL (SELECT count(*) FILTER (WHERE tag = 'prompt') AS prompt,
     count(*) FILTER (WHERE tag = 'in_window') AS in_window, count(*) FILTER (WHERE tag = 'late') AS late
   FROM (SELECT {TIMELINESS} AS tag FROM visits_visit v
     WHERE v.institution_id = i.id AND v.visit_on >= %(month)s AND v.visit_on < %(next)s AND v.in_force) t) v
-LEFT JOIN LATERAL (SELECT signed_at, visits, versions, uid, (SELECT display_name FROM accounts_user WHERE id = signed_by_id) AS signed_by
+LEFT JOIN LATERAL (SELECT signed_at, visits, versions, grounds, uid, (SELECT display_name FROM accounts_user WHERE id = signed_by_id) AS signed_by
   FROM selfcheck_signoff WHERE institution_id = i.id AND month = %(month)s ORDER BY number DESC LIMIT 1) s ON true
 CROSS JOIN LATERAL ({BOOKS.format(institution="i.id", signed_at="s.signed_at")}) b(visits, versions, changed_at)
+LEFT JOIN LATERAL ({GROUNDS.format(institution="i.id")}) g ON s.grounds IS NOT NULL
 WHERE c.contracted OR b.visits > 0 OR s.uid IS NOT NULL
 ORDER BY d.code
 """  # noqa: S608 - our own words
@@ -549,16 +631,16 @@ def nation(month: date, *, by: Actor) -> list[InstitutionMonth]:
     """
     by.require(Permission.SELFCHECK_REVIEW)
     with connection.cursor() as cursor:
-        cursor.execute(_NATION, {"month": month, "next": next_month(month)})
+        cursor.execute(_NATION, {"month": month, "next": next_month(month), **_validity(month)})
         return [_institution_month(row) for row in cursor.fetchall()]
 
 
 def _institution_month(row: Sequence[Any]) -> InstitutionMonth:
     key, code, name, tier, county, contracted, prompt, in_window, late = row[:9]
-    visits, versions, changed_at, signed_at, *seen, signed_by, uid, last_on = row[9:]
+    visits, versions, changed_at, signed_at, seen, seen_versions, kept, grounds, signed_by, uid, last_on = row[9:]
     figures = Figures(prompt, in_window, late)
-    signed = Signed(signed_at, Books(*seen)) if uid else None
-    how = standing(signed, Books(visits, versions, changed_at), figures.visits)
+    signed = Signed(signed_at, Books(seen, seen_versions, grounds=kept and json.loads(kept))) if uid else None
+    how = standing(signed, Books(visits, versions, changed_at, grounds and json.loads(grounds)), figures.visits)
     return InstitutionMonth(
         key, code, name, tier, county, contracted, figures, how, signed_at, signed_by or "", uid, last_on
     )

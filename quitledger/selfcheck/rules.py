@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from enum import StrEnum
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 from uuid import UUID
 
@@ -151,6 +151,11 @@ class Around:
     staff: Mapping[int, Sequence[StaffPeriod]] = field(default_factory=dict)
     certificates: Mapping[int, Sequence[Validity]] = field(default_factory=dict)
     _known: dict[Any, bool] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    @cached_property
+    def missed_before(self) -> date:
+        """A supply that ended before this day should have been followed by a visit. Raises PolicyGap."""
+        return self.today - timedelta(days=policy_on(self.month, "check_next_visit_days"))
 
     def is_in_order(self, visit: MonthVisit) -> bool:
         """True where nothing is wrong with the contracts and certificates of the visit's day and staff. Raises PolicyGap."""
@@ -307,8 +312,9 @@ def _not_counselled(until: date) -> Sentence:
 def _next_visit(visit: MonthVisit, around: Around) -> Found:
     if not visit.lines or visit.next_on is not None:
         return NOTHING
-    ends = visit.visit_on + timedelta(days=max([days for _weeks, days in visit.lines]))
-    if around.today <= ends + timedelta(days=policy_on(around.month, "check_next_visit_days")):
+    longest = visit.lines[0][1] if len(visit.lines) == 1 else max(days for _weeks, days in visit.lines)
+    ends = visit.visit_on + timedelta(days=longest)
+    if ends >= around.missed_before:
         return NOTHING
     return [(partial(_supply_ended, ends), Where.RECORD, "visit_on")]
 
@@ -404,17 +410,42 @@ def _visit_begun() -> Words:
 # --- How a month stands ------------------------------------------------------------------------------------------------
 
 
+class Ground(StrEnum):
+    """What the page of a month rests on besides its visits: the names under which it is kept with a sign-off."""
+
+    INTAKES = "intakes"
+    CONTRACT = "contract"
+    STAFF = "staff"
+    CERTIFICATES = "certificates"
+
+    @property
+    def label(self) -> Words:
+        """What is said of it where it is another one than at the sign-off."""
+        return _GROUNDS[self]
+
+
+_GROUNDS = {
+    Ground.INTAKES: Words("有收案評估新登錄或修改。"),
+    Ground.CONTRACT: Words("機構的合約期間有變動。"),
+    Ground.STAFF: Words("當月服務人員的合約有變動。"),
+    Ground.CERTIFICATES: Words("當月服務人員的資格證明有變動。"),
+}
+Grounds = Mapping[str, Any]  # of each Ground what it was, in a form that is only compared (queries.GROUNDS)
+
+
 @dataclass(frozen=True, slots=True)
 class Books:
     """All visits of a month, those taken out of force too: how many, the sum of their versions, the latest change.
 
     A visit that comes in or is changed makes the latest change later; one that is moved out makes them fewer; and what
-    was being written while somebody signed makes the sum another one.
+    was being written while somebody signed makes the sum another one. `grounds`: what else the page rests on, where it
+    was looked at; values, not moments, so that what was being written meanwhile is found, too.
     """
 
     visits: int
     versions: int
     changed_at: datetime | None = None
+    grounds: Grounds | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -452,10 +483,29 @@ _STANDINGS = {
 }
 
 
-def has_changed(signed: Signed, now: Books) -> bool:
-    """True when a visit of the month was changed after it was signed off: the month is open again."""
+def visits_changed(signed: Signed, now: Books) -> bool:
+    """True when a visit of the month was changed after it was signed off."""
     later = now.changed_at is not None and now.changed_at > signed.signed_at
     return later or (now.visits, now.versions) != (signed.books.visits, signed.books.versions)
+
+
+def grounds_changed(signed: Signed, now: Books) -> list[Ground]:
+    """What else of the page is another one than when the month was signed off: intakes, contracts, certificates.
+
+    Nothing where it was not kept, or not looked at.
+    """
+    before, after = signed.books.grounds, now.grounds
+    if before is None or after is None:
+        return []
+    return [ground for ground in Ground if before.get(ground) != after.get(ground)]
+
+
+def has_changed(signed: Signed, now: Books) -> bool:
+    """True when the month is open again: what its page rests on was changed after it was signed off.
+
+    That a day has passed is no change, nor is a visit of another month, though both may say more of this one.
+    """
+    return visits_changed(signed, now) or bool(grounds_changed(signed, now))
 
 
 def standing(signed: Signed | None, now: Books, in_force: int) -> Standing:

@@ -22,7 +22,7 @@ from quitledger.visits.queries import drafts_left
 
 from . import rules
 from .models import Reminder, ReminderAddress, SignOff
-from .queries import digest, month_check, sign_offs, snapshot
+from .queries import digest, grounds_of, month_check, sign_offs, snapshot
 from .rules import Missing, Standing, missing_for, month_to_check
 
 
@@ -55,6 +55,7 @@ def sign_month_off(*, month: date, number: int, seen: str, reason: str, by: Acto
     with transaction.atomic():
         _open_month(institution, month)
         now = programme_now()
+        grounds = grounds_of(month, by=by)  # first: what is changed meanwhile opens the month again
         check = month_check(month, moment=now, today=now.astimezone(TAIPEI).date(), by=by)
         if check is None:
             raise PermissionDenied("a month that is not there")
@@ -71,7 +72,8 @@ def sign_month_off(*, month: date, number: int, seen: str, reason: str, by: Acto
         )  # fmt: skip
         sign_off = SignOff.objects.create(
             institution_id=institution, month=month, number=number, signed_by_id=by.account_id, incomplete=incomplete,
-            reason=reason.strip(), visits=check.books.visits, versions=check.books.versions, seen=snapshot(check),
+            reason=reason.strip(), visits=check.books.visits, versions=check.books.versions, grounds=grounds,
+            seen=snapshot(check),
         )  # fmt: skip
         sign_off.refresh_from_db()
         journal.record(

@@ -198,6 +198,14 @@ def _counted(
     by: Actor,
 ) -> list[Measured]:
     """As counted, not suppressed: nobody but measure_all() may ask."""
+    rows = _rows(asked, period, grouping, basis, by)
+    return [_measured(indicator, period, grouping, rows[indicator.name], places) for indicator in asked]
+
+
+def _rows(
+    asked: Collection[Indicator], period: Period, grouping: Grouping, basis: Basis, by: Actor
+) -> dict[str, list[tuple[Any, ...]]]:
+    """The rows (group, whole, numerator, denominator) of indicators by name."""
     group = GROUPS.get(grouping, _NOT_GROUPED)
     if grouping in _OF_SERVICES:
         words = {"group": _NOT_GROUPED, "key": group, "place": "t.key", "is_place": "false"}
@@ -210,7 +218,7 @@ def _counted(
         cursor.execute(f"{RELATIONS.format(**words)} {' UNION ALL '.join(statements)}", parameters(period, basis))
         for name, *row in cursor.fetchall():
             rows[name].append(tuple(row))
-    return [_measured(indicator, period, grouping, rows[indicator.name], places) for indicator in asked]
+    return rows
 
 
 def _measured(

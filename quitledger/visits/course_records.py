@@ -73,7 +73,7 @@ class CourseBook:
             service.pk, service.kind, visit.visit_on, visit.visit_time, weeks, place, site
         )
         for key, other in services.items():  # the other service of the visit has its time, too
-            if (other.site, other.visit_on) == (site, visit.visit_on):
+            if other.visit_time != visit.visit_time and other.site == site and other.visit_on == visit.visit_on:
                 services[key] = replace(other, visit_time=visit.visit_time)
         self._changed.add(visit.person_id)
 

@@ -4,10 +4,11 @@ Courses of medication and of counselling are counted apart, over all institution
 in force alone, so that neither the order of recording nor what was voided meanwhile can be seen in them.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date, time
 from enum import StrEnum
+from operator import attrgetter
 
 from quitledger.policy import Words, policy_on
 
@@ -113,9 +114,14 @@ def courses_of(services: Iterable[CourseService]) -> list[Course]:
 
     Values of policy are those of each course's first day. Raises PolicyGap where one is not known.
     """
+    given = sorted(services, key=attrgetter("order"))
+    return _courses_of(given, KINDS)
+
+
+def _courses_of(given: Iterable[CourseService], kinds: Iterable[str]) -> list[Course]:
+    """As courses_of, of services in their order; of some kinds alone."""
     courses: list[Course] = []
-    given = sorted(services, key=lambda service: service.order)
-    for kind in KINDS:
+    for kind in kinds:
         counted: dict[int, int] = {}
         course: Course | None = None
         for service in given:
@@ -135,9 +141,30 @@ def with_service(service: CourseService, services: Iterable[CourseService]) -> t
 
     Raises PolicyGap.
     """
+    courses = courses_of([*_others(service, services), service])
+    return courses, _its_own(service, courses)
+
+
+def course_with(service: CourseService, services: Iterable[CourseService]) -> Course:
+    """The course of `service` if it were recorded: what with_service says, and only the courses of its kind are worked out.
+
+    Raises PolicyGap.
+    """
+    kind = service.kind
+    given = [s for s in services if s.kind == kind and not (s.visit_on == service.visit_on and s.site == service.site)]
+    given.append(service)
+    given.sort(key=attrgetter("order"))
+    return _its_own(service, _courses_of(given, (kind,)))
+
+
+def _others(service: CourseService, services: Iterable[CourseService]) -> Iterator[CourseService]:
+    """All but the one of its kind there on that day."""
     same = (service.kind, service.visit_on, service.site)
-    courses = courses_of([*(s for s in services if (s.kind, s.visit_on, s.site) != same), service])
-    return courses, next(course for course in courses if any(one is service for one in course.services))
+    return (s for s in services if (s.kind, s.visit_on, s.site) != same)
+
+
+def _its_own(service: CourseService, courses: Iterable[Course]) -> Course:
+    return next(course for course in courses if any(one is service for one in course.services))
 
 
 @dataclass(frozen=True)

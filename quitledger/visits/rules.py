@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, time, timedelta
 from enum import StrEnum
+from typing import Any
 from uuid import UUID
 
 from quitledger.cases.rules import (
@@ -24,7 +25,7 @@ from quitledger.cases.rules import (
 )
 from quitledger.policy import TAIPEI, Month, PolicyGap, Problem, Sentence, Several, Words, Year, policy_on
 
-from .courses import COUNSELLING, LABELS, MEDICATION, Course, CourseService, with_service
+from .courses import COUNSELLING, LABELS, MEDICATION, Course, CourseService, course_with
 
 COUNSELLING_MODES = {"in_person": Words("面對面"), "telephone": Words("電話")}
 NOTE_LENGTH = 500  # characters: the width of the column, no rule of the programme
@@ -169,8 +170,13 @@ class Entry:
     @property
     def kinds(self) -> dict[str, UUID | None]:
         """The services of this visit: kind → staff member's uid."""
-        given: dict[str, Medication | Counselling | None] = {MEDICATION: self.medication, COUNSELLING: self.counselling}
-        return {kind: service.staff_uid for kind, service in given.items() if service}
+        known: dict[str, UUID | None] | None = self.__dict__.get("_kinds")  # asked by most rules
+        if known is None:
+            given: dict[str, Medication | Counselling | None] = {
+                MEDICATION: self.medication, COUNSELLING: self.counselling
+            }  # fmt: skip
+            known = self.__dict__["_kinds"] = {kind: service.staff_uid for kind, service in given.items() if service}
+        return known
 
 
 @dataclass(frozen=True)
@@ -262,7 +268,7 @@ class CourseFacts:
     services: Sequence[CourseService] = field(default_factory=tuple)
     place: int = 0
     site: int = 0
-    _courses: dict[CourseService, Course] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _courses: dict[tuple[Any, ...], Course] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def service(self, kind: str, visit_on: date, visit_time: time | None, weeks: int) -> CourseService:
         """A service at this institution that is not recorded yet."""
@@ -270,9 +276,11 @@ class CourseFacts:
 
     def course_of(self, service: CourseService) -> Course:
         """The course that a service would belong to; asked by several rules, worked out once. Raises PolicyGap."""
-        if service not in self._courses:
-            self._courses[service] = with_service(service, self.services)[1]
-        return self._courses[service]
+        asked = service.kind, service.order, service.weeks
+        found = self._courses.get(asked)
+        if found is None:
+            found = self._courses[asked] = course_with(service, self.services)
+        return found
 
 
 def recorded_otherwise(entry: Entry) -> Problem:
@@ -539,10 +547,11 @@ def _spacing(entry: Entry, facts: Facts) -> list[Problem]:
     """Services of one kind are at least `visit_spacing_days` apart, in either direction (S: 小於 5 日)."""
     problems = []
     for kind in entry.kinds:
-        recorded = sorted(s.visit_on for s in facts.services if s.kind == kind)
-        near = [day for day in recorded if day != entry.visit_on and _too_near(day, entry.visit_on)]
+        recorded = [s.visit_on for s in facts.services if s.kind == kind]
+        near = sorted(day for day in recorded if day != entry.visit_on and _too_near(day, entry.visit_on))
         if not near:
             continue
+        recorded.sort()
         problems.append(
             Problem(
                 "visit-too-near",
@@ -573,7 +582,7 @@ def _too_near(one: date, other: date) -> bool:
 
 
 def _spacing_days(one: date, other: date) -> int:
-    days: int = policy_on(min(one, other), "visit_spacing_days")
+    days: int = policy_on(one if one < other else other, "visit_spacing_days")
     return days
 
 

@@ -14,6 +14,9 @@ VISIT_TITLES = (
     "病歷號", "就醫日期", "就醫時間", "用藥人員", "藥品代碼", "週數", "天數", "衛教人員", "衛教方式", "懷孕", "平均每日支數", "一氧化碳", "備註",
 )  # fmt: skip
 PERSON_TITLES = ("身分證字號", "出生日期", "性別", "姓名", "病歷號", "電話")
+INTAKE_TITLES = (
+    "評估日期", *(f"成癮度第 {n} 題" for n in range(1, 7)), "平均每日支數", "一氧化碳", "體重", "懷孕", "健保在保",
+)  # fmt: skip
 
 
 def a_visit(chart_no: str = "T-0001", day: str = "114/3/20", **changes: str) -> tuple[str, ...]:
@@ -35,6 +38,13 @@ def a_person(serial: int = 500, **changes: str) -> tuple[str, ...]:
         zip(PERSON_TITLES, (make_up(serial), "69/2/3", "男", f"示範{serial}", f"N-{serial}", "02-1234"), strict=True)
     )
     return tuple((said | changes).values())
+
+
+def with_intake(person: Sequence[str], day: str = "114/3/20", **changes: str) -> tuple[str, ...]:
+    """The row of a person with an intake behind it, whole unless something is changed."""
+    answers = ("5 分鐘以內", "是", "早上第一支", "11 到 20 支", "否", "否")
+    said = dict(zip(INTAKE_TITLES, (day, *answers, "20", "24", "68.5", "否", "是"), strict=True))
+    return (*person, *(said | changes).values())
 
 
 def csv_of(*rows: Sequence[object], titles: Sequence[str] = VISIT_TITLES, encoding: str = "utf-8") -> bytes:

@@ -1,9 +1,10 @@
-"""Page, file and command: the same visit has the same problems, whichever way it comes. Three hundred generated visits."""
+"""Page, file and command: the same visit has the same problems, whichever way it comes. Three hundred generated visits; and
+intakes, which come by page and file."""
 
 import json
 import random
 from collections.abc import Iterator
-from datetime import date, time
+from datetime import date, time, timedelta
 from html import unescape
 from typing import Any
 from uuid import uuid4
@@ -12,8 +13,10 @@ import pytest
 from django.db import transaction
 
 from quitledger.accounts.scope import scoped
+from quitledger.batches.columns import Kind
 from quitledger.batches.models import Row
 from quitledger.batches.services import open_row
+from quitledger.cases.rules import FTND_ITEMS
 from quitledger.ops.visit_lines import VisitLine
 from quitledger.ops.visits_command import _Names
 from quitledger.policy import format_roc
@@ -22,7 +25,7 @@ from quitledger.visits.services import record_visit, record_visits
 
 from .. import world
 from ..portal.conftest import Browser, visit_page
-from .files import csv_of
+from .files import INTAKE_TITLES, PERSON_TITLES, csv_of
 from .scene import sent
 
 CASES = 300
@@ -195,3 +198,74 @@ def test_three_hundred_visits_have_the_same_problems_on_the_page_in_a_file_and_b
         assert answer.status_code == (422 if problems else 302), case
         text = unescape(answer.text)
         assert [message for _code, message in problems if message not in text] == [], ("page", case)
+
+
+# --- Intakes -----------------------------------------------------------------------------------------------------------
+
+INTAKES = 120
+INTAKE_DAYS = [world.TODAY - timedelta(days=20), date(2025, 4, 2), date(1960, 1, 1), date(2000, 1, 1)]
+
+
+def generated_intakes() -> Iterator[dict[str, Any]]:
+    """Intakes as somebody could type them, of people of the world; the same ones in every run."""
+    chance = random.Random(20250402)
+
+    def usually(right: Any, otherwise: list[Any]) -> Any:
+        return right if chance.random() < 0.93 else chance.choice(otherwise)
+
+    for number in range(INTAKES):
+        answered = usually(True, [False])
+        yield {
+            "name": list(NAMES)[number % len(NAMES)], "day": date(2025, 3, 25) if number % 3 else chance.choice(INTAKE_DAYS),
+            "ftnd": {
+                item.name: usually(chance.choice(item.answers).word, [""]) if chance.random() < 0.2 or answered else ""
+                for item in FTND_ITEMS
+            },
+            "cigarettes_per_day": usually(20, [None, 0, 999]), "co_ppm": usually(None, [0, 8, 999]),
+            "weight_kg": usually("", ["68.5", "5", "301"]), "insured": chance.choice(["", "yes", "no"]),
+            "pregnant": chance.random() < 0.1,
+        }  # fmt: skip
+
+
+def intake_row(case: dict[str, Any]) -> list[str]:
+    """The intake as a row of a file of persons who are there."""
+    labels = {(item.name, one.word): str(one.label) for item in FTND_ITEMS for one in item.answers}
+    with scoped(world.actor("recorder")):
+        known = world.case(case["name"])
+        number = known.person.identity_number
+    return [
+        number, format_roc(known.person.birth_on), "男" if known.person.sex == "male" else "女", known.name, known.chart_no, known.phone,
+        format_roc(case["day"]), *(labels.get(answer, "") for answer in case["ftnd"].items()), _text(case["cigarettes_per_day"]),
+        _text(case["co_ppm"]), case["weight_kg"], "是" if case["pregnant"] and case["name"] in WOMEN else "",
+        {"yes": "是", "no": "否"}.get(case["insured"], ""),
+    ]  # fmt: skip
+
+
+def test_intakes_have_the_same_problems_on_the_page_and_in_a_file(db: None) -> None:
+    cases, by = list(generated_intakes()), world.actor("recorder")
+    with scoped(by):
+        places = {name: world.case(name).uid for name in NAMES}
+    browser = Browser("recorder")
+    codes = set()
+    good = 0
+    for case in cases:
+        with transaction.atomic():
+            batch = sent(csv_of(intake_row(case), titles=(*PERSON_TITLES, *INTAKE_TITLES)), Kind.PERSONS)
+            with scoped(by):
+                row = open_row(Row.objects.get(batch=batch), batch)
+            transaction.set_rollback(True)
+        codes |= {one.code for one in row.problems}
+        good += row.row.status == "good"
+        fields = {
+            "uid": uuid4(), "taken_on": format_roc(case["day"]), **{f"ftnd_{name}": word for name, word in case["ftnd"].items()},
+            **{name: _text(case[name]) for name in ("cigarettes_per_day", "co_ppm", "weight_kg", "insured")},
+        }  # fmt: skip
+        if case["pregnant"]:
+            fields["pregnant"] = "on"
+        with browser.undone():
+            answer = browser.send(f"/cases/{places[case['name']]}/baselines/new", fields)
+        assert (answer.status_code == 302) is (row.row.status == "good"), case
+        text = unescape(answer.text)
+        assert [str(one.message) for one in row.problems if one.message not in text] == [], case
+    assert codes >= {"taken-in-future", "taken-before-birth", "ftnd-incomplete", "value-implausible", "baseline-exists"}
+    assert INTAKES / 4 < good < INTAKES

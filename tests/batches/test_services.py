@@ -27,7 +27,8 @@ from quitledger.batches.services import (
     remove_expired,
     upload_batch,
 )
-from quitledger.cases.models import Case
+from quitledger.cases.models import Baseline, Case
+from quitledger.cases.services import BaselineEntry, record_baseline
 from quitledger.policy.identity import make_up
 from quitledger.policy.problem import Refused
 from quitledger.visits.models import Visit
@@ -37,7 +38,18 @@ from quitledger.visits.services import as_entry, record_visit, void_visit
 from .. import world
 from ..portal.conftest import journaled
 from ..sql import set_clock
-from .files import PERSON_TITLES, VISIT_TITLES, a_person, a_visit, counselling, csv_of, ods_of, xlsx_of
+from .files import (
+    INTAKE_TITLES,
+    PERSON_TITLES,
+    VISIT_TITLES,
+    a_person,
+    a_visit,
+    counselling,
+    csv_of,
+    ods_of,
+    with_intake,
+    xlsx_of,
+)
 from .scene import again, count, record, rows_of, sent
 
 DAY = date(2025, 3, 20)
@@ -234,6 +246,136 @@ def test_persons_who_are_here_or_twice_in_the_file_conflict(recorder):
     assert [found[line][1] for line in (3, 4, 6, 7, 9)] == [
         ["case-exists"], ["birth-differs"], ["chart-no-taken", "case-exists"], ["chart-no-taken"], ["value-missing"],
     ]  # fmt: skip
+
+
+WITH_INTAKE = (*PERSON_TITLES, *INTAKE_TITLES)
+KNOWN = (make_up(1), "69/2/3", "男", "示範甲", "T-0001", "")  # of the world, with an intake of 114/03/12
+
+
+def persons(*rows):
+    """A file of persons and their intakes, sent and checked."""
+    return sent(csv_of(*rows, titles=WITH_INTAKE), Kind.PERSONS)
+
+
+def intakes(recorder, chart_no):
+    with scoped(recorder):
+        return list(Baseline.objects.filter(case__chart_no=chart_no).order_by("taken_on"))
+
+
+def test_a_person_comes_with_his_intake_and_both_are_recorded_together(recorder):
+    with journaled() as entries:
+        batch = record(persons(with_intake(a_person()), with_intake(a_person(501), "114/3/21", 體重="", 健保在保="否")))
+    assert (batch.recorded, rows_of(batch)) == (2, {})
+    (first,), (second,) = intakes(recorder, "N-500"), intakes(recorder, "N-501")
+    said = (
+        first.taken_on,
+        first.ftnd_score,
+        first.cigarettes_per_day,
+        first.co_ppm,
+        str(first.weight_kg),
+        first.insured,
+    )
+    assert said == (DAY, 6, 20, 24, "68.5", True)
+    assert (second.weight_kg, second.insured, second.pregnant, second.changed_by_id) == (
+        None,
+        False,
+        False,
+        recorder.account_id,
+    )
+    (entry,) = [one for one in entries if one.action == "baseline.record"]
+    assert set(entry.uids) == {one for made in (first, second) for one in (made.uid, made.case.uid)}
+    assert entry.fields == ["taken_on", "ftnd_score", "cigarettes_per_day", "co_ppm", "weight_kg", "insured"]
+
+
+def test_a_file_without_intakes_records_none(recorder):
+    rows = [(*a_person(), *[""] * len(INTAKE_TITLES)), (*a_person(501), *[""] * len(INTAKE_TITLES))]
+    rows.append((*a_person(502), *["否" if title == "懷孕" else "" for title in INTAKE_TITLES]))  # which says nothing
+    assert record(persons(*rows)).recorded == 3
+    assert [intakes(recorder, f"N-{number}") for number in (500, 501, 502)] == [[], [], []]
+
+
+def test_every_reason_against_a_person_and_his_intake_is_told_at_once_and_neither_is_recorded(recorder):
+    wrong = with_intake(
+        a_person(身分證字號="A123456780"), "115/1/1", **{"成癮度第 3 題": "", "平均每日支數": "999", "懷孕": "是", "體重": "1"}
+    )  # fmt: skip
+    undated = with_intake(a_person(501), "", 體重="68.55", **{"成癮度第 1 題": "很快"})
+    found = rows_of(persons(wrong, undated, with_intake(a_person(502), 一氧化碳="201")))
+    assert found == {
+        2: ("refused", ["identity-checksum", "taken-in-future", "ftnd-incomplete", "value-implausible", "value-implausible", "pregnant-male"]),
+        3: ("refused", ["value-unreadable", "value-unreadable", "value-missing"]),
+        4: ("refused", ["value-implausible"]),
+    }  # fmt: skip
+    assert count("cases_baseline") == BASELINES
+
+
+BASELINES = 6  # of the world
+
+
+def test_the_same_persons_and_intakes_twice_record_nothing_twice(recorder):
+    content = [with_intake(a_person()), with_intake(a_person(501), 體重="70.0"), with_intake(KNOWN, "114/3/12")]
+    batch = persons(*content)
+    assert rows_of(batch) == {2: ("good", []), 3: ("good", []), 4: ("same", [])}  # the world's intake says the same
+    assert record(batch).recorded == 2
+    again_ = persons(with_intake(a_person(), 體重="68.5"), with_intake(a_person(501), 體重="70"), content[2])
+    assert {status for status, _codes in rows_of(again_).values()} == {"same"}
+    assert count("cases_baseline") == BASELINES + 2
+
+
+def test_another_intake_of_a_day_is_a_conflict_and_one_of_another_day_is_recorded_for_the_person_who_is_there(recorder):
+    batch = persons(
+        with_intake(KNOWN, "114/3/12", 一氧化碳="9"), with_intake(KNOWN, "114/3/30"), with_intake(KNOWN, "114/3/30", 體重="70"),
+        with_intake(KNOWN, "114/3/30"), with_intake((*KNOWN[:3], "示範甲甲", *KNOWN[4:]), "114/3/31", 體重="7"),
+    )  # fmt: skip
+    assert rows_of(batch) == {
+        2: ("conflict", ["baseline-exists"]), 3: ("good", []), 4: ("conflict", ["baseline-exists"]), 5: ("same", []),
+        6: ("conflict", ["chart-no-taken", "case-exists", "value-implausible"]),
+    }  # fmt: skip
+    assert record(batch).recorded == 1
+    assert [one.taken_on for one in intakes(recorder, "T-0001")] == [date(2025, 3, 12), date(2025, 3, 30)]
+
+
+def test_rows_of_one_new_person_know_of_each_other_in_whatever_part_they_stand(recorder, monkeypatch):
+    monkeypatch.setattr(services, "AT_ONCE", 2)
+    rows = [with_intake(a_person(), day) for day in ("114/3/20", "114/3/25", "114/3/20", "114/3/26")]
+    rows.append(with_intake(a_person(), "114/3/26", 體重="70"))
+    batch = persons(*rows)
+    assert rows_of(batch) == {
+        2: ("good", []), 3: ("good", []), 4: ("same", []), 5: ("good", []), 6: ("conflict", ["baseline-exists"]),
+    }  # fmt: skip
+    assert record(batch).recorded == 3
+    assert [one.taken_on.day for one in intakes(recorder, "N-500")] == [20, 25, 26]
+    with scoped(recorder):
+        assert Case.objects.filter(chart_no="N-500").count() == 1
+
+
+def test_a_row_with_a_refused_intake_registers_nobody_whom_a_later_row_would_meet(recorder):
+    batch = persons(with_intake(a_person(), 一氧化碳="999"), with_intake(a_person()))
+    assert rows_of(batch) == {2: ("refused", ["value-implausible"]), 3: ("good", [])}
+    with scoped(recorder):
+        held = amend_row(batch=batch, line=2, cells={"co_ppm": "20", "taken_on": "114/3/19"}, by=recorder)
+    assert held.row.status == "good"
+    assert record(batch).recorded == 2
+    assert len(intakes(recorder, "N-500")) == 2
+
+
+def test_an_intake_typed_on_the_page_after_the_check_is_told_when_it_is_recorded(recorder):
+    batch = persons(with_intake(KNOWN, "114/3/30"))
+    with scoped(recorder):
+        entry = BaselineEntry(uuid4(), date(2025, 3, 30), {}, 9, None, None, pregnant=False, insured=True)
+        record_baseline(case=world.case(), entry=entry, today=world.TODAY, by=recorder)
+    assert record(batch).recorded == 0
+    assert rows_of(batch) == {2: ("conflict", ["baseline-exists"])}
+
+
+def test_nothing_is_recorded_for_whoever_was_merged_into_another(committed, owner):
+    recorder = world.actor("recorder")
+    assert record(persons((*a_person(), *[""] * len(INTAKE_TITLES)))).recorded == 1
+    owner.execute(
+        "UPDATE cases_person SET merged_into_id = (SELECT person_id FROM cases_case WHERE chart_no = 'T-0002' LIMIT 1)"
+        " WHERE id = (SELECT person_id FROM cases_case WHERE chart_no = 'N-500')"
+    )
+    assert rows_of(persons(with_intake(a_person())))[2][1] == ["person-merged"]
+    assert intakes(recorder, "N-500") == []
 
 
 # --- Asking and putting right ----------------------------------------------------------------------------------------

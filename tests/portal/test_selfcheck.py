@@ -12,6 +12,7 @@ import pytest
 from django.urls import reverse
 
 from quitledger.accounts.scope import scoped
+from quitledger.cases.services import BaselineEntry, record_baseline
 from quitledger.institutions.lists import ContractRow
 from quitledger.institutions.services import record_contract
 from quitledger.portal.selfcheck import way_of
@@ -246,6 +247,19 @@ def test_a_change_after_the_sign_off_is_told_on_the_page(committed: Any) -> None
     assert "示範主管 於 114/04/01" in page.text
     assert "簽核 114 年 3 月" in sheet(page, "sign")
     assert "簽核後有變動" in Browser("recorder").get("/selfcheck/114-04").text  # beside the month before
+
+
+def test_an_intake_after_the_sign_off_is_told_on_the_page(committed: Any) -> None:
+    recorded(committed)
+    signed()
+    with step("recorder") as by:
+        entry = BaselineEntry(uuid4(), MARCH_15, {}, 20, None, None, pregnant=False, insured=True)
+        record_baseline(case=world.case(), entry=entry, today=world.TODAY, by=by)
+    page = Browser("supervisor").get(MONTH)
+    assert "有收案評估新登錄或修改。" in page.text
+    assert "就醫資料有變動" not in page.text
+    assert re.search(r"與簽核當時相比，要補的新增\s1\s項", page.text)  # it has no score, and counts for the course now
+    assert "簽核後有變動" in Browser("desk_officer").get(f"{MONTH}/review?state=all").text
 
 
 def test_what_changed_since_it_was_looked_at_is_not_signed(committed: Any) -> None:

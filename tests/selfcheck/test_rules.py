@@ -20,6 +20,7 @@ from quitledger.selfcheck.rules import (
     Books,
     Check,
     DraftFacts,
+    Ground,
     Level,
     Missing,
     MonthVisit,
@@ -31,6 +32,7 @@ from quitledger.selfcheck.rules import (
     check_drafts,
     check_sign_off,
     check_visits,
+    grounds_changed,
     has_changed,
     is_reminder_day,
     is_time_to_mail,
@@ -38,6 +40,7 @@ from quitledger.selfcheck.rules import (
     missing_for,
     month_to_check,
     standing,
+    visits_changed,
 )
 from quitledger.visits.rules import Period, StaffPeriod
 
@@ -268,6 +271,27 @@ SIGNED = Signed(NOW, Books(3, 5))
 )
 def test_whatever_happens_to_a_visit_after_the_sign_off_opens_the_month_again(now: Books, expected: bool) -> None:
     assert has_changed(SIGNED, now) is expected
+
+
+KEPT = {"intakes": [2, 3], "contract": "{[2025-03-01,2025-04-01)}", "staff": {"1": [None, "{}"]}, "certificates": None}
+
+
+@pytest.mark.parametrize(
+    ("kept", "now", "expected"),
+    [
+        (KEPT, dict(KEPT), []),
+        (KEPT, KEPT | {"intakes": [3, 4]}, [Ground.INTAKES]),
+        (KEPT, KEPT | {"contract": None}, [Ground.CONTRACT]),
+        (KEPT, KEPT | {"staff": None, "certificates": {"1": "{}"}}, [Ground.STAFF, Ground.CERTIFICATES]),
+        (None, KEPT, []),  # signed before grounds were kept
+        (KEPT, None, []),  # not looked at
+    ],
+)
+def test_what_else_the_page_rests_on_opens_the_month_again_too(kept: Any, now: Any, expected: list[Ground]) -> None:
+    signed, books = Signed(NOW, Books(3, 5, grounds=kept)), Books(3, 5, grounds=now)
+    assert grounds_changed(signed, books) == expected
+    assert (visits_changed(signed, books), has_changed(signed, books)) == (False, bool(expected))
+    assert all(one.label for one in Ground)
 
 
 @pytest.mark.parametrize(

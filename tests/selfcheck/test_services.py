@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import date, timedelta
 from typing import Any
+from uuid import uuid4
 
 import psycopg
 import pytest
@@ -17,13 +18,17 @@ from quitledger.accounts.actors import SYSTEM
 from quitledger.accounts.permissions import Role
 from quitledger.accounts.scope import scoped, try_twice
 from quitledger.audit import journal
+from quitledger.cases.services import BaselineEntry, record_baseline
+from quitledger.institutions.lists import CertificateRow, ContractRow
+from quitledger.institutions.models import StaffContract
+from quitledger.institutions.services import record_certificate, record_contract
 from quitledger.ops.jobs import remind
 from quitledger.policy.identity import make_up
 from quitledger.policy.problem import Refused
 from quitledger.selfcheck import services
 from quitledger.selfcheck.models import Reminder, SignOff
-from quitledger.selfcheck.queries import seen_of, standing_of
-from quitledger.selfcheck.rules import Check, Level, Standing
+from quitledger.selfcheck.queries import Differences, nation, seen_of, standing_of
+from quitledger.selfcheck.rules import Check, Ground, Level, Standing
 from quitledger.selfcheck.services import Stale, begin_reminders, give_reminder_back, record_address, sign_month_off
 from quitledger.visits.models import Visit
 from quitledger.visits.services import keep_draft, record_visit, restore_visit, void_visit
@@ -254,6 +259,134 @@ def test_a_change_of_a_visit_of_the_month_opens_it_again_and_it_may_be_signed_on
     second = signed().sign_off
     assert (first.number, second.number) == (1, 2)
     assert stands() is Standing.SIGNED
+
+
+# --- what else the page rests on -------------------------------------------------------------------------------------------
+
+
+def an_intake(day: date = MARCH_15, name: str = "示範甲", **said: Any) -> None:
+    """The recorder records an intake."""
+    with step("recorder") as by:
+        values = {
+            "cigarettes_per_day": 20,
+            "co_ppm": None,
+            "weight_kg": None,
+            "pregnant": False,
+            "insured": True,
+        } | said
+        record_baseline(
+            case=world.case(name), entry=BaselineEntry(uuid4(), day, {}, **values), today=world.TODAY, by=by
+        )
+
+
+def at_the_desk(committed: Any, work: Callable[[], Any]) -> None:
+    """The desk changes one of its lists."""
+    with committed.as_owner(), scoped(world.SYSTEM):
+        work()
+
+
+def of_staff(name: str = "示範子", **said: Any) -> StaffContract:
+    found = StaffContract.objects.get(staff__name=name, institution_id=world.institution_id())
+    for field, value in said.items():
+        setattr(found, field, value)
+    found.save()
+    return found
+
+
+def grounds() -> list[Ground]:
+    """What was changed since the sign-off, by the page; and how the month stands, by page, short way and desk."""
+    with step("recorder") as by:
+        check = seen_by(by)
+        found = check.grounds_changed
+        assert standing_of(MARCH, by=by) is check.standing is (Standing.CHANGED if found else Standing.SIGNED)
+    with step("desk_officer") as by:
+        (row,) = [row for row in nation(MARCH, by=by) if row.code == world.CLINIC]
+        assert row.standing is check.standing
+    return found
+
+
+CLINIC_CONTRACT = ContractRow(world.CLINIC, world.FIRST_DAY, date(2025, 3, 18), "提前終止")
+EVERY_GROUND = [
+    ("an intake", Ground.INTAKES, lambda _committed: an_intake()),
+    ("contract", Ground.CONTRACT, lambda committed: at_the_desk(committed, lambda: record_contract(CLINIC_CONTRACT, by=world.SYSTEM))),
+    ("staff", Ground.STAFF, lambda committed: at_the_desk(committed, lambda: of_staff(ends_on=date(2025, 3, 18)))),
+    ("what staff may", Ground.STAFF, lambda committed: at_the_desk(committed, lambda: of_staff(may_counsel=False))),
+    ("a certificate", Ground.CERTIFICATES, lambda committed: at_the_desk(committed, lambda: record_certificate(
+        CertificateRow("", "示範證明", date(2025, 3, 18)), by=world.SYSTEM, staff=world.staff("示範子")))),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("what", "ground", "change"), EVERY_GROUND, ids=[what for what, _ground, _change in EVERY_GROUND]
+)
+def test_a_change_of_what_the_page_rests_on_opens_the_month_again_and_says_what(
+    committed: Any, what: str, ground: Ground, change: Callable[[Any], None]
+) -> None:
+    recorded(committed)
+    signed()
+    assert grounds() == []
+    change(committed)
+    assert grounds() == [ground], what
+    with step("recorder") as by:
+        incomplete = bool(seen_by(by).incomplete)
+    signed(reason="已與窗口確認" if incomplete else "")
+    assert grounds() == []
+    assert sign_offs() == 2
+
+
+def test_what_says_nothing_of_the_month_does_not_open_it_again(committed: Any, owner: psycopg.Connection) -> None:
+    recorded(committed)
+    with committed.as_owner(), scoped(world.SYSTEM):
+        contract = record_contract(
+            ContractRow(world.CLINIC, world.FIRST_DAY, date(2025, 12, 31), ""), by=world.SYSTEM
+        ).record
+        record_certificate(
+            CertificateRow("", "示範證明", date(2025, 6, 30)), by=world.SYSTEM, staff=world.staff("示範子")
+        )
+    signed()
+    an_intake(date(2025, 3, 25))  # after the visit
+    an_intake(MARCH_15, "示範乙")  # of somebody without a visit in the month
+    with committed.as_owner(), scoped(world.SYSTEM):
+        record_contract(
+            ContractRow(world.CLINIC, world.FIRST_DAY, date(2026, 12, 31), ""), of=contract, by=world.SYSTEM
+        )  # prolonged
+        record_certificate(
+            CertificateRow("", "示範證明", date(2026, 6, 30)), by=world.SYSTEM, staff=world.staff("示範子")
+        )
+        of_staff("示範寅", ends_on=date(2025, 3, 18))  # who gave no service
+    set_clock(owner, world.NOW + timedelta(days=120))  # the supply has long ended
+    assert grounds() == []
+    with step("recorder") as by:
+        check = seen_by(by)
+        assert {one.check for one in check.findings} == {Check.NEXT_VISIT}
+        assert check.since_signed.new == 1  # told, and no reason to sign again
+
+
+def test_a_month_signed_before_grounds_were_kept_is_opened_by_its_visits_alone(
+    committed: Any, owner: psycopg.Connection
+) -> None:
+    recorded(committed)
+    signed()
+    owner.execute("ALTER TABLE selfcheck_signoff DISABLE TRIGGER append_only")
+    owner.execute("UPDATE selfcheck_signoff SET grounds = NULL")
+    owner.execute("ALTER TABLE selfcheck_signoff ENABLE TRIGGER append_only")
+    an_intake()
+    assert grounds() == []
+    recorded(committed, MARCH_15, "示範乙")
+    assert stands() is Standing.CHANGED
+
+
+def test_what_was_missing_and_is_put_right_is_counted(committed: Any) -> None:
+    recorded(committed, MARCH_15, "示範丁", medication=None)
+    uid = recorded(committed, MARCH_20, days=15)
+    signed(reason="待確認")
+    with step("recorder"):
+        right = both(MARCH_20).medication
+    changed(uid, medication=right)
+    recorded(committed, date(2025, 3, 26), "示範乙", days=15)
+    with step("recorder") as by:
+        check = seen_by(by)
+        assert (check.visits_changed, check.since_signed) == (True, Differences(new=1, gone=1))
 
 
 def test_what_is_restored_opens_the_month_again(committed: Any) -> None:
