@@ -85,6 +85,8 @@ KNOWN = {
     "sign_off_after_month": True,
     "reminder_days": (1, 10, 15, 18, 20),
     "reminder_hour": 8,
+    "suppression_hidden_up_to": 7,
+    "suppression_rounded_to": 5,
     "ftnd_scoring": {
         "first_cigarette": {"within_5": 3, "6_to_30": 2, "31_to_60": 1, "after_60": 0},
         "hard_to_refrain": {"yes": 1, "no": 0},
@@ -142,6 +144,8 @@ ASSUMED = {
     "sign_off_after_month",
     "reminder_days",
     "reminder_hour",
+    "suppression_hidden_up_to",
+    "suppression_rounded_to",
 }
 SELECTED_BY = {
     "recording_window_last_day": SelectingDay.SERVICE_MONTH,
