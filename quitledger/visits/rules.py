@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, time, timedelta
 from enum import StrEnum
+from functools import cached_property
 from typing import Any
 from uuid import UUID
 
@@ -167,16 +168,11 @@ class Entry:
         """Weeks of medication: of several medicines the longest."""
         return max((line.supply_weeks for line in self.medication.lines), default=0) if self.medication else 0
 
-    @property
+    @cached_property  # asked by most rules
     def kinds(self) -> dict[str, UUID | None]:
         """The services of this visit: kind → staff member's uid."""
-        known: dict[str, UUID | None] | None = self.__dict__.get("_kinds")  # asked by most rules
-        if known is None:
-            given: dict[str, Medication | Counselling | None] = {
-                MEDICATION: self.medication, COUNSELLING: self.counselling
-            }  # fmt: skip
-            known = self.__dict__["_kinds"] = {kind: service.staff_uid for kind, service in given.items() if service}
-        return known
+        given: dict[str, Medication | Counselling | None] = {MEDICATION: self.medication, COUNSELLING: self.counselling}
+        return {kind: service.staff_uid for kind, service in given.items() if service}
 
 
 @dataclass(frozen=True)

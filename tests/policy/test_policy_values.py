@@ -146,8 +146,6 @@ ASSUMED = {
     "sign_off_after_month",
     "reminder_days",
     "reminder_hour",
-    "suppression_hidden_up_to",
-    "suppression_rounded_to",
 }
 SELECTED_BY = {
     "recording_window_last_day": SelectingDay.SERVICE_MONTH,
