@@ -22,7 +22,6 @@ import psycopg
 
 from .client import percentiles
 from .nation import indexes_afterwards
-from .processor import seconds_used
 from .synthesis import SEED, YEAR, empty
 
 AIMS = {"alone": 250, "among_ten_years": 300}  # p50 in milliseconds, one client
@@ -48,7 +47,6 @@ def _measure(quick: bool) -> dict[str, Any]:
 
         synthesis.load([YEAR], seed=SEED, scale=Decimal("0.02") if quick else Decimal(1))
         _as_application()
-        processes = [os.getpid(), cluster.status().pid or 0]
         with psycopg.connect(cluster.ensure_running().url("quitledger"), autocommit=True) as superuser:
             result: dict[str, Any] = {}
             for name, aim in AIMS.items():
@@ -56,14 +54,14 @@ def _measure(quick: bool) -> dict[str, Any]:
                     _add_years(superuser)
                 superuser.execute("VACUUM ANALYZE")
                 superuser.execute("CHECKPOINT")
-                result[name] = _compared(superuser, processes, 4 if quick else ROUNDS) | {"aim": f"p50 <= {aim} ms"}
+                result[name] = _compared(superuser, 4 if quick else ROUNDS) | {"aim": f"p50 <= {aim} ms"}
                 result[name]["met"] = result[name]["quitledger"]["p50"] <= aim
                 print(f"statistics {name}: {result[name]}", file=sys.stderr, flush=True)
             _require_live(superuser)
     return result | {"met": all(result[name]["met"] for name in AIMS)}
 
 
-def _compared(superuser: psycopg.Connection, processes: list[int], rounds: int) -> dict[str, Any]:
+def _compared(superuser: psycopg.Connection, rounds: int) -> dict[str, Any]:
     """Each of the three in turn, so that whatever else the machine does meanwhile meets them alike."""
     with psycopg.connect(os.environ["DATABASE_OWNER_URL"], autocommit=True) as owner, _duckdb(superuser) as columns:
         owner.execute("SELECT set_config('quitledger.scope', '0', false)")
@@ -74,21 +72,15 @@ def _compared(superuser: psycopg.Connection, processes: list[int], rounds: int) 
         }
         wanted = ways["bare"]()
         milliseconds: dict[str, list[float]] = {name: [] for name in ways}
-        used = dict.fromkeys(ways, 0.0)
         for _ in range(rounds):
             for name, way in ways.items():
-                before, begin = seconds_used(processes) or 0.0, time.perf_counter()
+                begin = time.perf_counter()
                 found = way()
                 milliseconds[name].append(1000 * (time.perf_counter() - begin))
-                used[name] += (seconds_used(processes) or 0.0) - before
                 if found != wanted:
                     raise SystemExit(f"statistics: {name} counts {found}, bare SQL {wanted}")
         (services,) = superuser.execute("SELECT count(*) FROM visits_service").fetchone() or (0,)
-    result: dict[str, Any] = {"services": services}
-    result |= {
-        name: percentiles(milliseconds[name]) | {"processor_milliseconds": round(1000 * used[name] / rounds)}
-        for name in ways
-    }
+    result: dict[str, Any] = {"services": services, **{name: percentiles(milliseconds[name]) for name in ways}}
     p50 = {name: result[name]["p50"] for name in ways}
     return result | {"ratio": {name: round(p50["quitledger"] / p50[name], 2) for name in ("bare", "duckdb")}}
 
