@@ -21,7 +21,7 @@ from quitledger.interop.sheets import Cell as SheetCell
 from quitledger.policy.roc_formats import ROC_EPOCH
 from quitledger.policy.sentences import Sentence, Words
 from quitledger.statistics.indicators import Grouping, Part, indicators
-from quitledger.statistics.measures import Measured, Period, label, measure
+from quitledger.statistics.measures import Measured, Period, label, measure_all
 from quitledger.statistics.rows import Behind, contracts, count_contracts, count_services, services
 from quitledger.visits.rules import LABELS
 
@@ -226,10 +226,9 @@ def _breakdown(request: Request, year: int, grouping: Grouping, form: BreakdownF
     if period is None:
         return None
     columns_ = columns(table, grouping)
-    names = dict.fromkeys(column.name for column in columns_)
-    measured = {
-        name: measure(name, period, grouping=grouping, basis=form.basis_asked, by=request.desk.actor) for name in names
-    }
+    names = list(dict.fromkeys(column.name for column in columns_))
+    figures = measure_all(names, period, grouping=grouping, basis=form.basis_asked, by=request.desk.actor)
+    measured = dict(zip(names, figures, strict=True))
     places = places_on(period.last) if grouping is Grouping.INSTITUTION else {}
     groups = _groups(grouping, period, measured.values())
     wanted = [(group, said) for group, said in groups if form.wants(places.get(group))]

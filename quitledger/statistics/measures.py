@@ -167,17 +167,15 @@ def measure_all(
     if not today:
         return counted
     rule = SuppressionRule.on(today)
-
-    def may_be_seen(measured: Measured) -> Measured:
-        if not measured.indicator.persons:
-            return measured
-        if not _some_county_is_small(measured, rule, places):
-            return _suppressed(measured, rule, places)
-        (by_county,) = _counted([measured.indicator], period, Grouping.COUNTY, basis, {}, by)
-        counties = _suppressed(by_county, rule, {})
-        return _suppressed(measured, rule, places, {cell.group for cell in counties.cells if cell.hidden})
-
-    return [may_be_seen(measured) for measured in counted]
+    small = [one.indicator for one in counted if one.indicator.persons and _some_county_is_small(one, rule, places)]
+    by_county = _counted(small, period, Grouping.COUNTY, basis, {}, by) if small else []
+    hidden_counties = {
+        one.indicator: {cell.group for cell in _suppressed(one, rule, {}).cells if cell.hidden} for one in by_county
+    }
+    return [
+        _suppressed(one, rule, places, hidden_counties.get(one.indicator, ())) if one.indicator.persons else one
+        for one in counted
+    ]
 
 
 def parameters(period: Period, basis: Basis) -> dict[str, date]:

@@ -81,13 +81,19 @@ def test_every_page_that_reads_its_address_has_its_filters_here() -> None:
 
 
 def rows() -> Counter[str]:
-    """How many rows every table has that the application may read, but for those that grow with every request."""
+    """How many rows every table has that the application may read, but for those that grow with every request, and
+    for service months: one is opened by the first question about it, and says only when it closes.
+    """
     with scoped(world.SYSTEM), connection.cursor() as cursor:
         cursor.execute(
             "SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r' AND NOT relispartition"
             " AND has_table_privilege(oid, 'SELECT') AND relname NOT LIKE 'procrastinate%%'"
         )
-        tables = [table for (table,) in cursor.fetchall() if table not in ALWAYS]
+        tables = [
+            table
+            for (table,) in cursor.fetchall()
+            if table not in ALWAYS and not table.startswith("visits_servicemonth")
+        ]
         cursor.execute(" UNION ALL ".join(f"SELECT '{table}', count(*) FROM {table}" for table in tables))
         return Counter(dict(cursor.fetchall()))
 
