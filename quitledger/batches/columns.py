@@ -207,9 +207,8 @@ def _answers() -> tuple[Column, ...]:
     )  # fmt: skip
 
 
-INTAKE_COLUMNS: tuple[
-    Column, ...
-] = (  # 收案評估, where it was taken on the same occasion; what the page of an intake asks
+# 收案評估, where it was taken on the same occasion; what the page of an intake asks.
+INTAKE_COLUMNS: tuple[Column, ...] = (
     _optional(Words("評估日期"), "taken_on", day, None, Words("有收案評估才填；填了下列任一欄就要填")),
     *_answers(),
     _optional(Words("平均每日支數"), "cigarettes_per_day", _number),

@@ -1,17 +1,23 @@
 """`quitledger statistics`: annual tables, and a look at a published one."""
 
 import json
+from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from quitledger.policy.command import RocDate, json_option
 from quitledger.policy.roc_formats import ROC_EPOCH
+from quitledger.statistics.indicators import Grouping, indicators
 from quitledger.statistics.published import TABLES, NoTable, findings
 
 from .environment import prepare
 from .faults import Fault, told
+
+if TYPE_CHECKING:
+    from quitledger.statistics.measures import Cell, Measured
 
 
 @click.group()
@@ -28,8 +34,14 @@ def statistics() -> None:
 @click.option(
     "--last-day", is_flag=True, help="以期末當日有合約者為分母。 / Count contracts of the last day, not of any day."
 )
+@click.option(
+    "--by",
+    "grouping",
+    type=click.Choice([one.value for one in Grouping if one not in (Grouping.TOTAL, Grouping.TIER)]),
+    help="依縣市、機構、月份或服務分列；人數少的不顯示。 / Broken down; small counts of people are hidden.",
+)
 @json_option
-def annual(year: int, until: date | None, last_day: bool, as_json: bool) -> None:
+def annual(year: int, until: date | None, last_day: bool, grouping: str | None, as_json: bool) -> None:
     """
     民國 YEAR 年的三張統計表，由紀錄計算。
     The three tables of the ROC year YEAR, computed from the records.
@@ -39,11 +51,23 @@ def annual(year: int, until: date | None, last_day: bool, as_json: bool) -> None
         from quitledger.accounts.actors import SYSTEM
         from quitledger.accounts.scope import scoped
         from quitledger.statistics.annual import annual_tables, as_printed
-        from quitledger.statistics.measures import Basis, Period
+        from quitledger.statistics.measures import Basis, Period, PeriodOpen, measure_all
 
-        basis = Basis.LAST_DAY if last_day else Basis.ANY_DAY
+        basis, period = Basis.LAST_DAY if last_day else Basis.ANY_DAY, Period.year(year + ROC_EPOCH, until)
         with scoped(SYSTEM):
-            tables = annual_tables(Period.year(year + ROC_EPOCH, until), basis=basis, by=SYSTEM)
+            if grouping:
+                by = Grouping(grouping)
+                names = [name for name, one in indicators().items() if by in one.groupings]
+                try:
+                    figures = measure_all(names, period, grouping=by, basis=basis, by=SYSTEM)
+                except PeriodOpen:
+                    raise Fault(
+                        "依這個分列只算到已經過完的月份，請以 --until 指定月底的日期。",
+                        "Broken down so, only months that are over are counted: give the end of one with --until.",
+                    ) from None
+                _tell_breakdown(figures, as_json=as_json)
+                return
+            tables = annual_tables(period, basis=basis, by=SYSTEM)
         printed = as_printed(tables)
     if as_json:
         click.echo(json.dumps(printed, ensure_ascii=False, indent=2))
@@ -58,6 +82,35 @@ def annual(year: int, until: date | None, last_day: bool, as_json: bool) -> None
             ]
             click.echo(f"  {row['tier_zh']}　" + "　".join(cells))
     click.echo(f"服務 {printed['persons_served']:,} 人（不重複） / {printed['persons_served']:,} distinct people")
+
+
+def _tell_breakdown(figures: "Sequence[Measured]", *, as_json: bool) -> None:
+    """Every indicator, a line for each group; in JSON the counts as well, null where they are hidden."""
+    if as_json:
+        told_figures = [
+            {
+                "indicator": one.indicator.name, "title": one.indicator.title, "by": one.grouping,
+                "period": [one.period.first.isoformat(), one.period.last.isoformat()],
+                "suppressed": one.suppressed and vars(one.suppressed),
+                "rows": [_cell(cell) for cell in one.cells], "total": _cell(one.total),
+            }
+            for one in figures
+        ]  # fmt: skip
+        click.echo(json.dumps(told_figures, ensure_ascii=False, indent=2))
+        return
+    for one in figures:
+        click.echo(one.indicator.title)
+        for cell in (*one.cells, one.total):
+            counts = [f"{count:,}" for count in (cell.denominator, cell.numerator) if count is not None]
+            click.echo("  " + "　".join([str(cell.label), *counts, *([] if cell.said in counts else [cell.said])]))
+
+
+def _cell(cell: "Cell") -> dict[str, Any]:
+    group = cell.group.isoformat() if isinstance(cell.group, date) else cell.group
+    return {
+        "group": group, "label": str(cell.label), "numerator": cell.numerator, "denominator": cell.denominator,
+        "value": cell.said, "hidden": cell.hidden,
+    }  # fmt: skip
 
 
 @statistics.command()

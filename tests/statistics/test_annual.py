@@ -25,7 +25,7 @@ from quitledger.visits.rules import Counselling, Entry, Line, Medication
 from quitledger.visits.services import record_visits
 
 from .. import world
-from ..ops.commands import quitledger
+from ..ops.commands import assert_told, quitledger
 from ..sql import acting
 from .crowd import serve
 
@@ -287,6 +287,21 @@ def test_the_command_prints_the_tables_and_the_file(given: Any, committed: Any) 
     said = quitledger("statistics", "annual", "114", "--until", "114/3/12", "--last-day", **urls).stdout
     assert "西醫診所　1　1　100.00" in said
     assert "服務 2 人" in said
+
+
+def test_the_command_breaks_the_tables_down_and_hides_small_counts(given: Any, committed: Any) -> None:
+    urls = {"DATABASE_URL": committed.app_url}
+    asked = ("statistics", "annual", "114", "--until", "114/3/31", "--by")
+    by_county = {one["indicator"]: one for one in json.loads(quitledger(*asked, "county", "--json", **urls).stdout)}
+    assert by_county.keys() == indicators().keys()
+    assert by_county["persons_served"]["suppressed"] == {"hidden_up_to": 7, "rounded_to": 5}
+    assert all(row["hidden"] and row["numerator"] is None for row in by_county["persons_served"]["rows"])
+    assert by_county["persons_served"]["total"]["numerator"] == 3
+    assert by_county["institution_execution"]["suppressed"] is None
+    assert sum(row["numerator"] for row in by_county["institution_execution"]["rows"]) == 2
+    by_month = quitledger(*asked, "month", **urls).stdout
+    assert "服務人數\n  114 年 2 月　＊" in by_month
+    assert_told(quitledger("statistics", "annual", "114", "--until", "114/3/30", "--by", "month", **urls), "--until")
 
 
 # --- The definitions ------------------------------------------------------------------------------------------------
