@@ -94,9 +94,12 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 # What takes longest, longest first: begun last, each would leave the other workers idle at the end.
 LONG = (
-    "browser/test_every_screen.py", "ops/test_replica.py", "ops/test_postgres.py", "browser/test_journey.py",
-    "portal/test_url_walk_by_sql.py", "ops/test_server.py", "audit/test_checkpoints.py", "storm/test_storm.py",
-    "ops/test_commands.py", "ops/test_backup.py", "retention/test_services.py", "visits/test_window.py", "batches/test_same_words.py",
+    "browser/test_every_screen.py", "ops/test_server.py", "ops/test_backup.py", "ops/test_commands.py", "ops/test_synthesis.py",
+    "portal/test_url_walk.py", "browser/test_journey.py", "ops/test_postgres.py", "storm/test_storm.py", "ops/test_replica.py",
+    "browser/test_signing_in.py", "browser/test_corrections.py", "ops/test_demo_data.py", "portal/test_nasty_forms.py",
+    "browser/test_people.py", "ops/test_audit_command.py", "portal/test_url_walk_by_sql.py", "browser/test_maintain.py",
+    "browser/test_busy.py", "ops/test_keys_rotation.py", "ops/test_retention_command.py", "batches/test_same_words.py",
+    "corrections/test_at_once.py", "audit/test_checkpoints.py", "retention/test_services.py", "visits/test_window.py",
 )  # fmt: skip
 
 
