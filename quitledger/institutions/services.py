@@ -150,6 +150,7 @@ def record_contract(
     by.require(Permission.REGISTER_RECORD)
     institution = institution or (of.institution if of else _found(row.institution_code, row.starts_on))
     with transaction.atomic():
+        _in_turn(institution)
         contracts = Contract.objects.filter(institution=institution)
         contract = of or contracts.filter(starts_on=row.starts_on).first()
         others = contracts.exclude(pk=contract.pk if contract else 0).values_list("starts_on", "ends_on")
@@ -173,6 +174,7 @@ def record_staff(row: StaffRow, *, by: Actor, of: StaffContract | None = None) -
     problems += [] if of else _check_staff_number(number)
     _refuse(problems)
     with transaction.atomic():
+        _in_turn(institution)
         staff = of.staff if of else staff_by_number(number)
         person = _written(_unknown(number), staff, {"name": row.name, "profession": row.profession})
         contracts = StaffContract.objects.filter(staff=person.record, institution=institution)
@@ -227,6 +229,7 @@ def record_quota(row: QuotaRow, *, by: Actor, of: Quota | None = None) -> Record
     by.require(Permission.REGISTER_RECORD)
     institution = of.institution if of else _found(row.institution_code, date(row.year, 1, 1))
     with transaction.atomic():
+        _in_turn(institution)
         same = Quota.objects.filter(institution=institution, year=row.year, kind=row.kind).first()
         if of is not None and same is not None and same.pk != of.pk:
             raise Refused([Problem("quota-twice", "這個機構這一年這項服務已有上限，請修改那一筆。", "year")])
@@ -251,6 +254,12 @@ def _found(code: str, on: date) -> Institution:
             [Problem("institution-unknown", Sentence("找不到代碼 {code} 的機構。", code=code), "institution_code")]
         )
     return institution
+
+
+def _in_turn(institution: Institution) -> None:
+    """Two who write a list of one institution at once do it one after the other: the second sees what the first wrote, and
+    their rows do not wait for each other in a circle. Recording visits there goes on."""
+    Institution.objects.select_for_update(no_key=True).get(pk=institution.pk)
 
 
 def _written(new: Row, known: Row | None, values: Mapping[str, Any]) -> Recorded:

@@ -79,7 +79,7 @@ def count_contracts(behind: Behind, *, by: Actor) -> tuple[int, int]:
     by.require(Permission.STATISTICS_READ)
     with counting(by):
         executing, contracted = _one(
-            f"SELECT count(*) FILTER (WHERE executing), count(*) FROM ({behind.statement}) r",  # noqa: S608  # noqa: S608
+            f"SELECT count(*) FILTER (WHERE executing), count(*) FROM ({behind.statement}) r",  # noqa: S608 - our own statement
             behind,
         )
     return executing, contracted
@@ -95,7 +95,7 @@ def contracts(behind: Behind, *, by: Actor, limit: int, offset: int = 0) -> list
     is_staff = "t.uid" in behind.indicator.rows
     order = "code NULLS LAST, uid" if is_staff else "code NULLS LAST"
     with counting(by):
-        rows = _all(f"SELECT * FROM ({behind.statement}) r {only} ORDER BY {order} {_PAGE}", behind, limit, offset)  # noqa: S608
+        rows = _all(f"SELECT * FROM ({behind.statement}) r {only} ORDER BY {order} {_PAGE}", behind, limit, offset)  # noqa: S608 - ours
     named = by.may(Permission.REGISTER_READ)
     return [
         InstitutionOrStaff(
@@ -110,7 +110,7 @@ def count_services(behind: Behind, *, by: Actor) -> tuple[int, int]:
     """How many services the cell counts, and of how many people, exactly: for whom visits are open. Raises PermissionDenied."""
     by.require(Permission.STATISTICS_READ)
     by.require(Permission.VISIT_READ)
-    services, persons = _one(f"SELECT count(*), count(DISTINCT person_id) FROM ({behind.statement}) r", behind)  # noqa: S608
+    services, persons = _one(f"SELECT count(*), count(DISTINCT person_id) FROM ({behind.statement}) r", behind)  # noqa: S608 - ours
     return services, persons
 
 
@@ -119,7 +119,7 @@ def services(behind: Behind, *, by: Actor, limit: int, offset: int = 0) -> list[
     by.require(Permission.STATISTICS_READ)
     by.require(Permission.VISIT_READ)
     rows = _all(
-        "SELECT v.uid, r.visit_on, r.kind, r.code, r.name FROM (SELECT * FROM"  # noqa: S608
+        "SELECT v.uid, r.visit_on, r.kind, r.code, r.name FROM (SELECT * FROM"  # noqa: S608 - ours
         f" ({behind.statement}) r ORDER BY r.visit_on DESC, r.id {_PAGE}) r"
         " JOIN visits_visit v ON v.id = r.visit_id ORDER BY r.visit_on DESC, r.id",
         behind, limit, offset,
