@@ -70,7 +70,8 @@ def annual_statistics(request: Request, year: int | None = None) -> HttpResponse
         context |= {
             "tables": tables, "is_whole": (latest.month, latest.day) == _YEARS_END, "asked": request.GET.urlencode(),
             "indicators": (tables.institutions, tables.staff, tables.medication, tables.counselling, tables.persons),
-            "tiers": [_row(tables, opening, tier) for tier in Tier], "total": _row(tables, opening, None),
+            "tiers": [_row(tables, opening, group, said) for group, said in _tiers(tables)],
+            "total": _row(tables, opening, None, "", total=True),
             "chart_height": len(Tier) * _ROW_HEIGHT,
             "charts": {
                 "institutions": _bars(tables.institutions, tables.institutions),
@@ -90,18 +91,27 @@ def _tables(request: Request, year: int, form: BasisForm) -> AnnualTables:
     return annual_tables(period, basis=form.basis_asked, by=request.desk.actor)
 
 
-def _row(tables: AnnualTables, opening: Opening, tier: Tier | None) -> dict[str, Any]:
-    """The numbers of a tier (None: of all) as each of the three tables has them."""
+def _tiers(tables: AnnualTables) -> list[tuple[str | None, str]]:
+    """The seven tiers and, where anything is counted of institutions without one, the unknown (None): the lines add up."""
+    counted = (tables.institutions, tables.staff, tables.medication, tables.counselling)
+    unknown = any(cell.group is None for measured in counted for cell in measured.cells)
+    return [*((tier.value, Words(tier.label)) for tier in Tier), *([(None, Words("不明"))] if unknown else [])]
+
+
+def _row(
+    tables: AnnualTables, opening: Opening, group: str | None, said: str, *, total: bool = False
+) -> dict[str, Any]:
+    """The numbers of a tier, or of all, as each of the three tables has them."""
 
     def numbers(measured: Measured, *parts: Part | None) -> list[Number]:
-        return [opening.number(measured, tier and tier.value, part, total=tier is None) for part in parts]
+        return [opening.number(measured, group, part, total=total) for part in parts]
 
     (medication, medication_mean), (counselling, counselling_mean) = (
         numbers(measured, Part.NUMERATOR, None) for measured in (tables.medication, tables.counselling)
     )
     rate = (Part.DENOMINATOR, Part.NUMERATOR, None)
     return {
-        "label": tier and Words(tier.label),
+        "label": said,
         "institutions": numbers(tables.institutions, *rate), "staff": numbers(tables.staff, *rate),
         "services": [medication, counselling, medication_mean, counselling_mean],
     }  # fmt: skip

@@ -13,6 +13,7 @@ import pytest
 
 from quitledger.accounts.actors import Actor
 from quitledger.accounts.scope import scoped
+from quitledger.institutions.models import InstitutionDetails
 from quitledger.portal import breakdowns
 from quitledger.portal.figures import last_day
 
@@ -255,3 +256,14 @@ def test_a_place_where_nothing_is_known_has_its_rows_too(served: None, browse: A
     for name in ("institution_execution", "persons_served"):
         answer = browse("desk_officer").get(f"/statistics/114/rows/{name}?by=county&of=")
         assert (answer.status_code, "這一格沒有紀錄" in answer.text) == (200, True)
+
+
+def test_a_contract_of_unknown_tier_has_a_line_so_that_they_add_up(browse: Any) -> None:
+    with scoped(world.SYSTEM):
+        details = InstitutionDetails.objects.filter(institution=world.institution(world.HOSPITAL))
+        assert details.update(ends_on=date(2025, 1, 31))
+    page = browse("analyst").get("/statistics/114").text
+    row = re.findall(r'<tr><th scope="row" class="nowrap">不明</th>(.*?)</tr>', page, re.DOTALL)[0]
+    (address,) = re.findall(r'href="([^"]*institution_execution[^"]*)"', row)
+    opened = browse("analyst").get(html.unescape(address))
+    assert (opened.status_code, "這一格沒有紀錄" in opened.text) == (200, False)
