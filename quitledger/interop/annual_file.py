@@ -16,7 +16,7 @@ from quitledger.statistics.measures import Basis
 from quitledger.statistics.reports import Column, Comparison, Figure, Part, Report, Row, Table
 
 from .paper import pdf
-from .sheets import Cell, Sheet, csv_file, ods_book, xlsx_book
+from .sheets import ODS, XLSX, Cell, Sheet, csv_file, ods_book, xlsx_book
 
 BASES = {Basis.ANY_DAY: "期間內任一日有合約者", Basis.LAST_DAY: "期末當日有合約者"}
 SOURCES = {"records": "戒菸登錄系統登錄的就醫資料", "claims": "健保申報資料"}
@@ -286,10 +286,6 @@ def _with_sign(column: Column, figure: Figure) -> str:
     return f"{figure.said}%" if is_rate else figure.said
 
 
-ODS, XLSX = (
-    "application/vnd.oasis.opendocument.spreadsheet",
-    "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
-)
 # ending → what it is, and how it is made
 FORMATS: Mapping[str, tuple[str, Callable[[AnnualFile], bytes]]] = {
     "ods": (ODS, lambda file: ods_book(_sheets(file))),

@@ -12,6 +12,10 @@ from xml.sax.saxutils import escape, quoteattr
 
 from quitledger.policy import TAIPEI, format_roc
 
+# What the files are (media types).
+ODS = "application/vnd.oasis.opendocument.spreadsheet"
+XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+
 Cell = str | int | float | Decimal | date | datetime | None  # a Decimal is shown with as many decimals as it has
 
 
@@ -85,7 +89,7 @@ def ods_book(sheets: Sequence[Sheet]) -> bytes:
     packed = io.BytesIO()
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
         # The type comes first and unpacked, so that it stands at a fixed place of the file.
-        archive.writestr("mimetype", _TYPE, compress_type=zipfile.ZIP_STORED)
+        archive.writestr("mimetype", ODS, compress_type=zipfile.ZIP_STORED)
         archive.writestr("META-INF/manifest.xml", _MANIFEST)
         archive.writestr("content.xml", body.getvalue())
     return packed.getvalue()
@@ -142,10 +146,9 @@ def _clean(text: str) -> str:
 
 _CHARACTER_MM = 4  # width of a Chinese character of 10 points, with some air
 _MOST_DECIMALS = 4
-_TYPE = "application/vnd.oasis.opendocument.spreadsheet"
 _MANIFEST = f"""<?xml version="1.0" encoding="UTF-8"?>
 <manifest:manifest xmlns:manifest="urn:oasis:names:tc:opendocument:xmlns:manifest:1.0" manifest:version="1.2">
-<manifest:file-entry manifest:full-path="/" manifest:version="1.2" manifest:media-type="{_TYPE}"/>
+<manifest:file-entry manifest:full-path="/" manifest:version="1.2" manifest:media-type="{ODS}"/>
 <manifest:file-entry manifest:full-path="content.xml" manifest:media-type="text/xml"/>
 </manifest:manifest>"""
 _DAY = (

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from django.http import Http404, HttpResponse
 
-from quitledger.interop.sheets import Cell, csv_file, ods_file, xlsx_file
+from quitledger.interop.sheets import ODS, XLSX, Cell, csv_file, ods_file, xlsx_file
 
 from .transactions import Request
 
@@ -12,8 +12,6 @@ MADE_UP = {  # purpose of the database → the first row of its files, as the st
     "demo": "示範資料：人員、機構與就醫紀錄皆為虛構。",
     "test": "測試資料：本系統供測試，請勿登錄真實的戒菸者。",
 }
-_XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
-_ODS = "application/vnd.oasis.opendocument.spreadsheet"
 
 
 def table_file(
@@ -22,9 +20,9 @@ def table_file(
     """`rows` as `name`.csv, .ods or .xlsx; made-up data say so in the first line. Raises Http404 for any other format."""
     notes = [MADE_UP[request.desk.purpose]] if request.desk.purpose in MADE_UP else []
     if file_format == "ods":
-        content, kind = ods_file(sheet, notes, titles, rows), _ODS
+        content, kind = ods_file(sheet, notes, titles, rows), ODS
     elif file_format == "xlsx":
-        content, kind = xlsx_file(sheet, notes, titles, rows), _XLSX
+        content, kind = xlsx_file(sheet, notes, titles, rows), XLSX
     elif file_format == "csv":
         content, kind = csv_file(notes, titles, rows), "text/csv; charset=utf-8"
     else:

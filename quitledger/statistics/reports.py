@@ -20,10 +20,9 @@ from quitledger.policy.sentences import Sentence, Text, Words
 
 from .annual import AnnualTables
 from .indicators import RELATIONS, Indicator
-from .measures import Basis, Cell, Measured, Period
+from .measures import HIDDEN, Basis, Cell, Measured, Period
 
 FORMAT = "quitledger-annual-1"
-HIDDEN = "＊"  # a count that is not told
 TOTAL = "total"
 UNKNOWN = "unknown"
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 
 from quitledger.statistics.annual import AnnualTables, as_printed
-from quitledger.statistics.measures import Basis, Period
-from quitledger.statistics.reports import HIDDEN, Difference, Report, compare
+from quitledger.statistics.measures import HIDDEN, Basis, Period
+from quitledger.statistics.reports import Difference, Report, compare
 
 from .made import PRINTED, a_report, printed_tables, tables, with_clinics
 
