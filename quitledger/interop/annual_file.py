@@ -13,12 +13,11 @@ from itertools import groupby
 
 from quitledger.policy import format_closing, format_roc
 from quitledger.statistics.measures import Basis
-from quitledger.statistics.reports import Column, Comparison, Figure, Part, Report, Row, Table
+from quitledger.statistics.reports import BASES, Column, Comparison, Figure, Part, Report, Row, Table
 
 from .paper import pdf
 from .sheets import ODS, XLSX, Cell, Sheet, csv_file, ods_book, xlsx_book
 
-BASES = {Basis.ANY_DAY: "期間內任一日有合約者", Basis.LAST_DAY: "期末當日有合約者"}
 SOURCES = {"records": "戒菸登錄系統登錄的就醫資料", "claims": "健保申報資料"}
 UNPUBLISHED = "未公布（即時）"
 NOTHING = "—"
@@ -69,7 +68,7 @@ def _about(file: AnnualFile) -> Pairs:
     return [
         ("名稱", file.title),
         ("期間", f"就醫日期 {_period(report)}{'' if report.is_whole else '（非全年）'}"),
-        ("合約機構與人員", BASES[report.basis]),
+        ("合約機構與人員", str(BASES[report.basis])),
         ("資料來源", "、".join(SOURCES[source] for source in sources)),
         ("版本", file.called or UNPUBLISHED),
         ("公布時間", format_closing(published) if published else NOTHING),

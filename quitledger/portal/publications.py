@@ -19,7 +19,7 @@ from quitledger.policy.roc_formats import ROC_EPOCH
 from quitledger.policy.sentences import Words
 from quitledger.statistics.measures import Basis
 from quitledger.statistics.models import Publication
-from quitledger.statistics.reports import Comparison, Report, compare
+from quitledger.statistics.reports import BASES, Comparison, Report, compare
 from quitledger.statistics.rules import NOTE_LENGTH
 from quitledger.statistics.services import Prepared, Stale, prepare_publication, publications, publish, report_of
 
@@ -30,7 +30,6 @@ from .languages import moment_said
 from .permissions import needs
 from .transactions import Request, one_snapshot
 
-BASES = {Basis.ANY_DAY: Words("期間內任一日有合約者"), Basis.LAST_DAY: Words("期末當日有合約者")}
 NOT_INTACT = Words("內容與公布時記下的指紋不符：資料庫裡的這一版被改過，請勿引用，並通知系統管理者。")
 
 

@@ -23,6 +23,7 @@ from .indicators import RELATIONS, Indicator
 from .measures import HIDDEN, Basis, Cell, Measured, Period
 
 FORMAT = "quitledger-annual-1"
+BASES = {Basis.ANY_DAY: Words("期間內任一日有合約者"), Basis.LAST_DAY: Words("期末當日有合約者")}
 TOTAL = "total"
 UNKNOWN = "unknown"
 
