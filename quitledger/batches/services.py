@@ -26,7 +26,7 @@ from quitledger.accounts.permissions import Permission
 from quitledger.accounts.scope import scoped, try_twice
 from quitledger.audit import journal
 from quitledger.audit.database import programme_now
-from quitledger.audit.staging import copy_in
+from quitledger.audit.staging import Aside, as_copied, copy_in
 from quitledger.interop.tables import read_table
 from quitledger.policy import TAIPEI, policy_on
 from quitledger.policy.problem import Problem, Refused
@@ -400,7 +400,7 @@ def _hold(batch: Batch, head: Head, part: Sequence[tuple[int, list[str]]], by: A
         [batch.pk, batch.institution_id, person, line, Status.WAITING.value, *_closed(batch, line, cells, (), known)]
         for (line, cells), person in zip(part, persons, strict=True)
     )
-    copy_in(Row._meta.db_table, columns, rows)
+    copy_in(Row._meta.db_table, columns, as_copied(rows))
 
 
 def _check_rows(batch: Batch, head: Head, by: Actor) -> None:
@@ -573,14 +573,21 @@ def _recording(batch: Batch, by: Actor) -> Iterator[tuple[list[Row], list[Verdic
     head, known = Head.of(batch), keys()
     begun: deque[list[Row]] = deque()
 
-    def parts() -> Iterator[list[dict[str, str]]]:
-        for part in _parts(batch, by, Status.GOOD):
-            begun.append(part)
-            yield [cells_of(open_row(row, batch, known).line, head.places) for row in part]
+    def read(part: list[Row]) -> tuple[list[Row], list[dict[str, str]]]:
+        return part, [cells_of(open_row(row, batch, known).line, head.places) for row in part]
 
-    of_visits = batch.kind == Kind.VISITS
-    for verdicts in visit_rows.record_parts(parts(), by=by) if of_visits else map(PersonRows(by).record, parts()):
-        yield begun.popleft(), verdicts
+    def parts(aside: Aside) -> Iterator[list[dict[str, str]]]:
+        for part, cells in aside.ahead(read, _parts(batch, by, Status.GOOD)):
+            begun.append(part)
+            yield cells
+
+    with Aside() as aside:
+        if batch.kind == Kind.VISITS:
+            recorded = visit_rows.record_parts(parts(aside), aside=aside, by=by)
+        else:
+            recorded = map(PersonRows(by).record, parts(aside))
+        for verdicts in recorded:
+            yield begun.popleft(), verdicts
 
 
 def _keep_reasons(batch: Batch, row: Row, one: Verdict) -> None:

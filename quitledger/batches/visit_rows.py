@@ -8,6 +8,8 @@ from uuid import UUID
 
 from quitledger.accounts.actors import Actor
 from quitledger.accounts.keys import Keys, keys
+from quitledger.audit.database import among
+from quitledger.audit.staging import Aside
 from quitledger.cases.models import Case
 from quitledger.cases.services import identity_hashes, persons_by_hash
 from quitledger.institutions.models import StaffMember
@@ -35,12 +37,14 @@ class Names:
         self.keys = keys()
         cases = Case.objects.filter(institution_id=self._institution).select_related("person")
         chart_nos = {text for cells in rows if (text := _word(cells, "chart_no"))}
-        self._by_chart_no = {case.chart_no: case for case in cases.filter(chart_no__in=chart_nos)}
+        self._by_chart_no = {
+            case.chart_no: case for case in cases.filter(chart_no__in=among(chart_nos, "text")).exclude(chart_no="")
+        }
         numbers = {text for cells in rows if (text := normalise(_word(cells, "identity_number")))}
         hashes = {number: _hashes(number) for number in numbers}
         persons = persons_by_hash([one for several in hashes.values() for one in several])
         found = {person_id for known in persons.values() for person_id, _birth_on in known}
-        by_person = {case.person_id: case for case in cases.filter(person_id__in=found)}
+        by_person = {case.person_id: case for case in cases.filter(person_id__in=among(found, "bigint"))}
         self._by_number: dict[str, list[Case]] = {
             number: list({
                 person_id: by_person[person_id]
@@ -61,7 +65,7 @@ class Names:
     def _kept_instead(self, cases: "object") -> dict[int, Case]:
         """Of the cases found whose person was merged: the person → the case that took its place."""
         merged = [case.person.merged_into_id for case in self._by_chart_no.values() if case.person.merged_into_id]
-        return {case.person_id: case for case in cases.filter(person_id__in=merged)} if merged else {}  # type: ignore[attr-defined]
+        return {case.person_id: case for case in cases.filter(person_id__in=among(merged, "bigint"))} if merged else {}  # type: ignore[attr-defined]
 
     def case(self, cells: Cells) -> Case | Problem:
         """The case that a row names, or why there is none."""
@@ -186,26 +190,26 @@ def persons_of(rows: Sequence[Cells], by: Actor) -> list[int | None]:
 
 def check(rows: Sequence[Cells], *, by: Actor) -> list[Verdict]:
     """What would become of the rows now; those of a person are given together. Raises PermissionDenied."""
-    found = _read_all(rows, by)
+    found = _read_all((rows, Names(rows, by)))
     entries = [(row.case, row.entry) for row in found if row.case and row.entry]
     return _verdicts(found, visits.check_visits(entries, by=by))
 
 
-def record_parts(parts: Iterable[Sequence[Cells]], *, by: Actor) -> Iterator[list[Verdict]]:
+def record_parts(parts: Iterable[Sequence[Cells]], *, aside: Aside, by: Actor) -> Iterator[list[Verdict]]:
     """Record rows part by part, the good ones of each; none of whose persons is in two. Raises PermissionDenied."""
     begun: deque[list[VisitRow]] = deque()
 
     def entries() -> Iterator[list[tuple[Case, Entry]]]:
-        for rows in parts:
-            begun.append(_read_all(rows, by))
-            yield [(row.case, row.entry) for row in begun[-1] if row.case and row.entry]
+        for found in aside.ahead(_read_all, ((rows, Names(rows, by)) for rows in parts)):
+            begun.append(found)
+            yield [(row.case, row.entry) for row in found if row.case and row.entry]
 
-    for outcomes in visits.record_parts(entries(), by=by):
+    for outcomes in visits.record_parts(entries(), aside=aside, by=by):
         yield _verdicts(begun.popleft(), outcomes)
 
 
-def _read_all(rows: Sequence[Cells], by: Actor) -> list[VisitRow]:
-    names = Names(rows, by)
+def _read_all(named: tuple[Sequence[Cells], Names]) -> list[VisitRow]:
+    rows, names = named
     return [read(cells, names) for cells in rows]
 
 

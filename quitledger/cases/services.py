@@ -15,6 +15,7 @@ from quitledger.accounts.keys import keys
 from quitledger.accounts.permissions import Permission
 from quitledger.accounts.services import EncryptedNumber
 from quitledger.audit import journal
+from quitledger.audit.database import among
 from quitledger.policy.identity import COUNTRIES, IdentityKind, normalise
 from quitledger.policy.problem import Problem, Refused
 from quitledger.policy.sentences import Sentence, Words
@@ -111,14 +112,19 @@ class KnownCases:
     def __init__(self, entries: Sequence[Registration], by: Actor) -> None:
         here = Case.objects.filter(institution_id=by.at_institution())
         self.by_uid = {
-            case.uid: case for case in here.filter(uid__in=[entry.uid for entry in entries]).select_related("person")
+            case.uid: case
+            for case in here.filter(uid__in=among([entry.uid for entry in entries], "uuid")).select_related("person")
         }
         chart_nos = {entry.chart_no.strip() for entry in entries} - {""}
-        self._chart_nos = dict(here.filter(chart_no__in=chart_nos).values_list("chart_no", "uid"))
+        self._chart_nos = dict(
+            here.filter(chart_no__in=among(chart_nos, "text")).exclude(chart_no="").values_list("chart_no", "uid")
+        )
         self._hashes = {entry.uid: entry.hashes for entry in entries}
         self._persons = persons_by_hash([one for hashes in self._hashes.values() for one in hashes])
         found = {person_id for known in self._persons.values() for person_id, _birth_on in known}
-        self._cases = {case.person_id: case for case in here.filter(person_id__in=found).select_related("person")}
+        self._cases = {
+            case.person_id: case for case in here.filter(person_id__in=among(found, "bigint")).select_related("person")
+        }
         self._by_case = self.by_uid | {case.uid: case for case in self._cases.values()}
         self._accepted: dict[bytes, Registration] = {}
         self._accepted_uids: set[UUID] = set()
@@ -129,7 +135,7 @@ class KnownCases:
 
     def _read_intakes(self, days: set[date]) -> None:
         cases = {case.pk: uid for uid, case in self._by_case.items()}
-        for baseline in Baseline.objects.filter(case_id__in=list(cases), taken_on__in=days):
+        for baseline in Baseline.objects.filter(case_id__in=among(cases, "bigint"), taken_on__in=days):
             self._intakes[cases[baseline.case_id], baseline.taken_on] = baseline
 
     def chart_no_is_taken(self, entry: Registration) -> bool:
@@ -369,7 +375,7 @@ def _told_intakes(
         if one.takes_intake and entry.intake
     ]
     asked = [uid for case, uid, _ in told if case is None and uid]
-    there = Case.objects.filter(institution_id=by.at_institution(), uid__in=asked) if asked else []
+    there = Case.objects.filter(institution_id=by.at_institution(), uid__in=among(asked, "uuid")) if asked else []
     cases: dict[UUID | None, Case] = {case.uid: case for case in there}
     return [(case or cases[uid], intake) for case, uid, intake in told]
 

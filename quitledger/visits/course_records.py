@@ -82,13 +82,8 @@ class CourseBook:
         self._services[person_id].pop(service_id, None)
         self._changed.add(person_id)
 
-    def write(self, cause: UUID | None) -> bool:
-        """Keep the courses of the persons changed; True when that changed any. `cause`: the visit that was written.
-
-        A later visit of a course changes nothing that is kept, so that most visits cost no statement here. Services
-        whose course got another number are listed to the desk.
-        Raises PolicyGap.
-        """
+    def changes(self) -> "Changes":
+        """What write() has to keep. Asks no database. Raises PolicyGap."""
         firsts: list[tuple[int, int]] = []
         persons, renumbered = [], []
         for person_id in sorted(self._changed):
@@ -98,15 +93,29 @@ class CourseBook:
             persons.append(person_id)
             firsts += [(course.services[0].key or 0, course.number) for course in after]
             renumbered += renumberings(courses_of(self._before[person_id]), after)
+        return persons, firsts, renumbered
+
+    def write(self, cause: UUID | None, changes: "Changes | None" = None) -> bool:
+        """Keep the courses of the persons changed; True when that changed any. `cause`: the visit that was written.
+        `changes`: what changes() says, where it was asked before.
+
+        A later visit of a course changes nothing that is kept, so that most visits cost no statement here. Services
+        whose course got another number are listed to the desk.
+        Raises PolicyGap.
+        """
+        persons, firsts, renumbered = changes or self.changes()
         if persons:
             _write(persons, firsts, renumbered, cause)
         return bool(persons)
 
 
+# Persons, the first service of each of their courses with the course's number, and what got another number.
+Changes = tuple[list[int], list[tuple[int, int]], list[Renumbering]]
+
+
 def _write(
     persons: list[int], firsts: list[tuple[int, int]], renumbered: list[Renumbering], cause: UUID | None
 ) -> None:
-    """`firsts`: the first service of each course, and the course's number."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT visits_write_courses(%s::bigint[], %s::bigint[], %s::smallint[], %s::jsonb, %s)",

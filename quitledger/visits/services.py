@@ -1,8 +1,7 @@
 """The only writers of visits and of what surrounds them. Each is one transaction with its audit entry, and takes `by=`."""
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, time, timedelta
@@ -17,6 +16,7 @@ from quitledger.accounts.models import User
 from quitledger.accounts.permissions import Permission
 from quitledger.audit import journal
 from quitledger.audit.database import ProgrammeNow, programme_now
+from quitledger.audit.staging import Aside
 from quitledger.cases.models import Case
 from quitledger.cases.rules import REASON_LENGTH, UNSTORABLE, person_emptied
 from quitledger.institutions import imports
@@ -32,9 +32,11 @@ from .course_records import RECOMPUTE_BEGIN, RECOMPUTE_END, copy_courses
 from .known import VALUES, Known, entry_of, services_of
 from .models import Draft, Medicine, Month, Permit, Service, Visit, WindowExtension
 from .rules import COUNSELLING, MEDICATION, Entry
-from .written import Written, insert, rewrite
+from .written import Written, copied, insert, rewrite
 
 log = logging.getLogger(__name__)
+
+Entries = Sequence[tuple[Case, Entry]]
 
 
 @dataclass
@@ -74,7 +76,7 @@ def record_visit(*, case: Case, entry: Entry, by: Actor, permit: Permit | None =
 
 
 def record_visits(
-    entries: Sequence[tuple[Case, Entry]], *, by: Actor, recorded_at: Sequence[datetime] | None = None,
+    entries: Entries, *, by: Actor, recorded_at: Sequence[datetime] | None = None,
     permit: Permit | None = None,
 ) -> list[Outcome]:  # fmt: skip
     """Record visits, the good ones of the list; an outcome for each, in order. The only writer of new visits.
@@ -97,9 +99,7 @@ def record_visits(
     return outcomes
 
 
-def take_over_visits(
-    entries: Sequence[tuple[Case, Entry]], *, recorded_at: Sequence[datetime], by: Actor
-) -> list[Visit]:
+def take_over_visits(entries: Entries, *, recorded_at: Sequence[datetime], by: Actor) -> list[Visit]:
     """Keep visits of the system before this one that break a rule of today's: as they are, for ever, in force, outside
     the spacing. A visit taken over with the same uid before is the same visit.
 
@@ -127,7 +127,7 @@ def take_over_visits(
     return [there[entry.uid] for _, entry in entries]
 
 
-def check_visits(entries: Sequence[tuple[Case, Entry]], *, by: Actor) -> list[Outcome]:
+def check_visits(entries: Entries, *, by: Actor) -> list[Outcome]:
     """What record_visits would answer now; nothing is recorded, and the visits of the outcomes are not there.
 
     Inside a transaction, which holds the persons' locks to its end. Raises PermissionDenied.
@@ -139,38 +139,37 @@ def check_visits(entries: Sequence[tuple[Case, Entry]], *, by: Actor) -> list[Ou
     return _judged(entries, known, None, None, by)[0]
 
 
-def record_parts(parts: Iterable[Sequence[tuple[Case, Entry]]], *, by: Actor) -> Iterator[list[Outcome]]:
+def record_parts(parts: Iterable[Entries], *, aside: Aside, by: Actor) -> Iterator[list[Outcome]]:
     """As record_visits, of many parts, none of whose persons is in two: while one is written, the next is judged aside.
 
     Inside a transaction, for the outcomes of a part are told when it was written. Raises PermissionDenied.
     """
     by.require(Permission.VISIT_RECORD)
-    with ThreadPoolExecutor(max_workers=1) as aside:
-        before: _Begun | None = None
-        for entries in parts:
-            known = Known({case.pk: case for case, _ in entries}.values(), [entry for _, entry in entries])
-            known.read_said()
-            begun = known, aside.submit(_judged, entries, known, None, None, by)
-            if before is not None:
-                yield _ended(before)
-            before = begun
-        if before is not None:
-            yield _ended(before)
+
+    def judged(begun: tuple[Entries, Known]) -> Callable[[], list[Outcome]]:
+        entries, known = begun
+        outcomes, new = _judged(entries, known, None, None, by)
+        many, changes = copied(new), known.courses.changes()
+
+        def write() -> list[Outcome]:
+            insert(new, many)
+            known.courses.write(new[-1].visit.uid if new else None, changes)
+            return outcomes
+
+        return write
+
+    for write in aside.ahead(judged, map(_with_facts, parts)):
+        yield write()
 
 
-_Begun = tuple[Known, "Future[tuple[list[Outcome], list[Written]]]"]
-
-
-def _ended(begun: _Begun) -> list[Outcome]:
-    known, judging = begun
-    outcomes, new = judging.result()
-    insert(new)
-    known.courses.write(new[-1].visit.uid if new else None)
-    return outcomes
+def _with_facts(entries: Entries) -> tuple[Entries, Known]:
+    known = Known({case.pk: case for case, _ in entries}.values(), [entry for _, entry in entries])
+    known.read_said()
+    return entries, known
 
 
 def _judged(
-    entries: Sequence[tuple[Case, Entry]], known: Known, recorded_at: Sequence[datetime] | None, permit: Permit | None,
+    entries: Entries, known: Known, recorded_at: Sequence[datetime] | None, permit: Permit | None,
     by: Actor,
 ) -> tuple[list[Outcome], list[Written]]:  # fmt: skip
     """An outcome for each entry, each knowing of those before it; and the rows of the good ones, not written yet."""

@@ -1,8 +1,9 @@
 """The rows of accepted entries, and the statements that write them: together, whatever their number."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
+from operator import itemgetter
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -12,7 +13,7 @@ from django.db.models.base import ModelState
 
 from quitledger.accounts.permissions import Permission
 from quitledger.audit import journal
-from quitledger.audit.staging import copy_in
+from quitledger.audit.staging import as_copied, copy_in
 from quitledger.cases.models import Case
 from quitledger.policy import policy_on
 
@@ -161,18 +162,44 @@ def _rewrite_lines(service: Service, entry: Entry) -> None:
 
 _JOINED = (*VALUES, "version", "change_reason", "changed_at")
 _MANY = 50  # entries that are copied in: sooner for them, later for one
+# Each of the visits has a service by now: checked while the next are judged, the commit is left with the window alone.
+_CHECK_SERVICES = "SET CONSTRAINTS has_services IMMEDIATE; SET CONSTRAINTS has_services DEFERRED"
 
 
-def insert(new: Sequence[Written]) -> None:
-    """Write the rows and their entry in the journal. Raises what the database refuses."""
-    if not new:
-        return
-    visits = list({written.visit.pk: written.visit for written in new if written.visit._state.adding}.values())
-    rows: dict[type[Model], Sequence[Model]] = {
-        Visit: visits,
+Rows = Mapping[type[Model], Sequence[Model]]
+Copied = Mapping[type[Model], bytes]
+
+
+def copied(new: Sequence[Written]) -> Copied | None:
+    """The rows as they are copied in, where they are many: what insert() takes. Asks no database."""
+    if len(new) < _MANY:
+        return None
+    return {model: as_copied(map(_in_order(model), rows)) for model, rows in _rows(new).items()}
+
+
+def _rows(new: Sequence[Written]) -> Rows:
+    visits = {written.visit.pk: written.visit for written in new if written.visit._state.adding}
+    return {
+        Visit: list(visits.values()),
         Service: [service for written in new for service in written.services],
         MedicationLine: [line for written in new for line in written.lines],
     }
+
+
+def _in_order(model: type[Model]) -> Callable[[Model], Sequence[Any]]:
+    """What a row of a model says, in the order of _columns()."""
+    said = itemgetter(*(field.attname for field in model._meta.concrete_fields))
+    return lambda row: said(vars(row))
+
+
+def insert(new: Sequence[Written], many: Copied | None = None) -> None:
+    """Write the rows and their entry in the journal. `many`: copied(new), where it was made before.
+
+    Raises what the database refuses.
+    """
+    if not new:
+        return
+    rows, many = _rows(new), many or copied(new)
     entry = journal.entry(
         Permission.VISIT_RECORD,
         record_type="visit",
@@ -184,14 +211,14 @@ def insert(new: Sequence[Written]) -> None:
     with connection.cursor() as cursor:
         if joined:
             cursor.execute(_JOIN, [_as_json(joined)])
-        if len(new) < _MANY:
+        if many is None:
             cursor.execute(_INSERT, [*map(_as_json, rows.values()), *entry])
         else:
-            for model, many in rows.items():
-                names = [field.attname for field in model._meta.concrete_fields]
-                copy_in(model._meta.db_table, _columns(model), ([vars(row)[name] for name in names] for row in many))
+            for model, text in many.items():
+                copy_in(model._meta.db_table, _columns(model), text)
             cursor.execute(journal.INSERT, entry)
-    for visit in visits:
+            cursor.execute(_CHECK_SERVICES)
+    for visit in rows[Visit]:
         visit._state.adding = False
 
 

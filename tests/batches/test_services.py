@@ -568,8 +568,8 @@ def test_whoever_records_on_the_page_meanwhile_waits_and_is_told(committed, monk
     asked, go_on = Event(), Event()
     record_parts = services.visit_rows.record_parts
 
-    def slowly(parts, *, by):
-        for verdicts in record_parts(parts, by=by):
+    def slowly(parts, *, aside, by):
+        for verdicts in record_parts(parts, aside=aside, by=by):
             asked.set()
             go_on.wait(5)
             yield verdicts
@@ -609,8 +609,8 @@ def test_a_worker_that_is_killed_leaves_all_or_nothing_and_the_next_one_goes_on(
         ask_recording(batch=batch, all_or_none=False, by=recorder)
     record_parts = services.visit_rows.record_parts
 
-    def killed(parts, *, by):
-        for number, verdicts in enumerate(record_parts(parts, by=by), start=1):
+    def killed(parts, *, aside, by):
+        for number, verdicts in enumerate(record_parts(parts, aside=aside, by=by), start=1):
             if number == when:
                 raise _Killed
             yield verdicts

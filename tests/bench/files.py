@@ -115,7 +115,7 @@ def _floor(connection: psycopg.Connection, given: list[tuple[int, date]]) -> flo
 
     from quitledger.accounts.actors import SYSTEM
     from quitledger.accounts.scope import scoped
-    from quitledger.audit.staging import copy_in
+    from quitledger.audit.staging import as_copied, copy_in
 
     known = dict(
         connection.execute(
@@ -134,9 +134,9 @@ def _floor(connection: psycopg.Connection, given: list[tuple[int, date]]) -> flo
         lines.append([first + number, first + 2 * number, first + number, INSTITUTION, "DEMO000001", 1, 7, 1])
     with scoped(SYSTEM):
         begin = time.perf_counter()
-        copy_in("visits_visit", _VISIT, visits)
-        copy_in("visits_service", _SERVICE, services)
-        copy_in("visits_medicationline", _LINE, lines)
+        copy_in("visits_visit", _VISIT, as_copied(visits))
+        copy_in("visits_service", _SERVICE, as_copied(services))
+        copy_in("visits_medicationline", _LINE, as_copied(lines))
         seconds = time.perf_counter() - begin
         transaction.set_rollback(True)
     connection.execute("VACUUM visits_visit, visits_service, visits_medicationline")
@@ -171,6 +171,7 @@ def _work(nation: Nation, what: str, content: bytes) -> dict[str, Any]:
 def main() -> None:
     """Do what the first word says with the file of the second."""
     os.environ["DJANGO_SETTINGS_MODULE"] = "quitledger.settings"
+
     import django
 
     django.setup()
