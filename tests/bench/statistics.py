@@ -132,7 +132,7 @@ def _add_years(superuser: psycopg.Connection) -> None:
             superuser.execute(
                 "INSERT INTO visits_service (id, visit_id, person_id, institution_id, visit_on, in_force, kind, staff_id,"
                 " counselling_mode, spacing_days, entry_uid, version)"
-                " SELECT -id - %(of)s, -visit_id - %(of)s, -person_id - %(of)s, institution_id, visit_on - 365 * %(years)s,"
+                " SELECT -id - %(of)s, -visit_id - %(of)s, -person_id - %(of)s, institution_id, (visit_on - make_interval(years => %(years)s))::date,"
                 " in_force, kind, staff_id, counselling_mode, spacing_days, gen_random_uuid(), version"
                 " FROM visits_service WHERE id > 0 AND person_id %% 100 < %(part)s AND visit_on BETWEEN %(first)s AND %(last)s"
                 " ORDER BY id",
@@ -146,7 +146,7 @@ def _require_live(superuser: psycopg.Connection) -> None:
     before = _by_quitledger()[None]
     superuser.execute(
         "UPDATE visits_visit SET in_force = false, version = version + 1 WHERE id ="
-        " (SELECT visit_id FROM visits_service WHERE visit_on BETWEEN %s AND %s GROUP BY 1 HAVING count(*) = 2 LIMIT 1)",
+        " (SELECT visit_id FROM visits_service WHERE id > 0 AND visit_on BETWEEN %s AND %s GROUP BY 1 HAVING count(*) = 2 LIMIT 1)",
         [FIRST, LAST],
     )
     after = _by_quitledger()[None]

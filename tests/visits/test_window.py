@@ -182,18 +182,62 @@ def test_the_second_try_says_in_words_that_the_window_has_closed(committed, owne
     assert one(owner, "SELECT count(*) FROM visits_visit") == 0
 
 
-def test_checking_early_does_not_keep_a_window_open_for_what_is_written_later(committed, owner):
+WRITTEN_LATER = {
+    name: WRITES[name]
+    for name in ("a visit is changed", "a service is added", "a service is changed", "a medicine is added")
+}
+
+
+@pytest.mark.parametrize("name", WRITTEN_LATER)
+def test_checking_early_does_not_keep_a_window_open_for_what_is_written_later(committed, owner, name):
     at = keys(owner)
 
     def write(connection: psycopg.Connection) -> None:
         set_clock(owner, CLOSES_AT - timedelta(hours=1))
-        record(connection, at, DAY)
+        visit = record(connection, at, DAY, "medication")
         connection.execute("SET CONSTRAINTS ALL IMMEDIATE")
         connection.execute("SET CONSTRAINTS ALL DEFERRED")
         set_clock(owner, CLOSES_AT)
-        connection.execute("UPDATE visits_visit SET note = 'x', version = 2")
+        what = WRITTEN_LATER[name]
+        assert what(connection, at, visit) if callable(what) else connection.execute(what).rowcount
 
     assert commit_refused(committed, at, write) == WINDOW
+
+
+@pytest.mark.parametrize("name", ["a service is added", "a medicine is added"])
+def test_what_is_added_to_a_visit_of_a_savepoint_is_checked_at_commit(committed, owner, name):
+    at = keys(owner)
+
+    def write(connection: psycopg.Connection) -> None:
+        set_clock(owner, CLOSES_AT - timedelta(minutes=1))
+        with connection.transaction():
+            visit = record(connection, at, DAY, "medication")
+        what = WRITES[name]
+        assert callable(what)
+        assert what(connection, at, visit)
+        let_midnight_pass(owner)
+
+    assert commit_refused(committed, at, write) == WINDOW
+
+
+def test_what_is_added_stands_and_falls_with_the_visit_of_its_transaction(committed, owner):
+    """Its own check is not needed then: the visit's is there, and it alone."""
+    at = keys(owner)
+    with acting(committed, at.institution, at.account) as connection:
+        open_month(connection, at.institution, DAY)
+    owner.execute("ALTER TABLE visits_visit DISABLE TRIGGER within_window")
+
+    def write(connection: psycopg.Connection) -> None:
+        set_clock(owner, CLOSES_AT - timedelta(minutes=1))
+        record(connection, at, DAY, "medication")
+        let_midnight_pass(owner)
+
+    assert commit_refused(committed, at, write) is None
+    owner.execute("ALTER TABLE visits_visit ENABLE TRIGGER within_window")
+    visit = one(owner, "SELECT id FROM visits_visit")
+    add = WRITES["a service is added"]
+    assert callable(add)
+    assert commit_refused(committed, at, lambda connection: add(connection, at, visit)) == WINDOW
 
 
 @pytest.mark.parametrize("zone", ["UTC", "America/Los_Angeles", "Pacific/Kiritimati", "Asia/Kathmandu"])
