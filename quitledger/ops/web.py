@@ -20,7 +20,11 @@ LONGEST_WAIT = 3.0  # seconds in a line
 _SAY_NO = 4  # threads that are left when all the others work or wait
 THREADS = SLOTS + 2 * PLACES + 3 + _SAY_NO  # of each worker; three for whoever watches the server
 _LONGEST_REQUEST = 10  # seconds a worker may take to finish what it is doing when it is told to stop
-_GARBAGE = (50_000, 20, 20)  # objects made before a worker looks for rings of them, and how often the survivors are looked at
+_GARBAGE = (
+    50_000,
+    20,
+    20,
+)  # objects made before a worker looks for rings of them, and how often the survivors are looked at
 _CONNECTIONS = 4096  # open at once in each worker: browsers keep theirs; what comes beyond would wait unseen
 
 

@@ -22,6 +22,7 @@ from quitledger.policy.sentences import Month, Sentence, Words
 from quitledger.visits.rules import LABELS
 
 from .indicators import RELATIONS, Grouping, Indicator, Measure, Part, indicators
+from .kept import Kept
 from .suppression import Counted, SuppressionRule, hidden_groups
 
 HIDDEN = "＊"  # what stands in a cell of which nothing is shown
@@ -211,12 +212,21 @@ def _rows(
         words = {"group": group, "key": "p.number", "place": "n.place", "is_place": "n.number = t.key"}
     statements = (f"SELECT '{one.name}', t.* FROM ({one.statement.format(group=group)}) t" for one in asked)  # noqa: S608 - ours
     rows = defaultdict(list)
-    with counting(by), connection.cursor() as cursor:
-        cursor.execute("SELECT set_config('work_mem', %s, true)", [_WORK_MEM])
-        cursor.execute(f"{RELATIONS.format(**words)} {' UNION ALL '.join(statements)}", parameters(period, basis))
-        for name, *row in cursor.fetchall():
+    values = parameters(period, basis)
+
+    def count(statement: str) -> list[tuple[Any, ...]]:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT set_config('work_mem', %s, true)", [_WORK_MEM])
+            cursor.execute(statement, values)
+            return cursor.fetchall()
+
+    with counting(by):
+        for name, *row in _kept.rows(f"{RELATIONS.format(**words)} {' UNION ALL '.join(statements)}", values, count):
             rows[name].append(tuple(row))
     return rows
+
+
+_kept = Kept()
 
 
 def _measured(
