@@ -8,9 +8,9 @@ CREATE FUNCTION statistics_place() RETURNS text LANGUAGE sql STABLE
 
 -- The snapshot of now where what was counted in `p_snapshot` is right in it: no transaction that is seen now and was not then
 -- changed a service of the period, an institution or a contract. Null where one did, where more was seen then than now, and
--- in a transaction that writes itself.
+-- in a transaction that writes itself. Planned each time: few changes are looked for among very many, which a plan for any snapshot does not know.
 CREATE FUNCTION statistics_unchanged(p_place text, p_snapshot pg_snapshot, p_first date, p_last date) RETURNS pg_snapshot
-  LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = public, pg_temp AS $$
+  LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = public, pg_temp SET plan_cache_mode = force_custom_plan AS $$
 DECLARE
   v_now pg_snapshot := pg_current_snapshot();
   v_from xid8 := pg_snapshot_xmin(p_snapshot);
