@@ -8,6 +8,7 @@ PostgreSQL found, all others on the first.
 import os
 import re
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache, lru_cache
@@ -24,6 +25,10 @@ from quitledger.ops.binaries import Engine, found_engines
 from quitledger.ops.postgres import APPLICATION, OWNER, Cluster, DatabaseUrls
 
 from .folders import new_folder
+
+# Hundreds of processes start here: without it each would compile all of ours again.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 hypothesis.settings.register_profile("suite", deadline=None, print_blob=True)
 hypothesis.settings.load_profile("suite")
