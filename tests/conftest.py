@@ -8,6 +8,7 @@ PostgreSQL found, all others on the first.
 import os
 import re
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache, lru_cache
@@ -24,6 +25,10 @@ from quitledger.ops.binaries import Engine, found_engines
 from quitledger.ops.postgres import APPLICATION, OWNER, Cluster, DatabaseUrls
 
 from .folders import new_folder
+
+# Hundreds of processes start here: without it each would compile all of ours again.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 hypothesis.settings.register_profile("suite", deadline=None, print_blob=True)
 hypothesis.settings.load_profile("suite")
@@ -94,8 +99,8 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 # What takes longest, longest first: begun last, each would leave the other workers idle at the end.
 LONG = (
-    "browser/test_every_screen.py", "ops/test_server.py", "ops/test_backup.py", "ops/test_commands.py", "ops/test_synthesis.py",
-    "portal/test_url_walk.py", "browser/test_journey.py", "ops/test_postgres.py", "storm/test_storm.py", "ops/test_replica.py",
+    "browser/test_every_screen.py", "portal/test_url_walk.py", "ops/test_server.py", "ops/test_synthesis.py", "browser/test_journey.py",
+    "ops/test_postgres.py", "storm/test_storm.py", "ops/test_replica.py", "ops/test_backup.py", "ops/test_commands.py",
     "browser/test_signing_in.py", "browser/test_corrections.py", "ops/test_demo_data.py", "portal/test_nasty_forms.py",
     "browser/test_people.py", "ops/test_audit_command.py", "portal/test_url_walk_by_sql.py", "browser/test_maintain.py",
     "browser/test_busy.py", "ops/test_keys_rotation.py", "ops/test_retention_command.py", "batches/test_same_words.py",
@@ -171,11 +176,11 @@ def template(engine_name: str) -> Iterator[Cluster]:
             urls = cluster.ensure_database(TEMPLATE)
             os.environ["DATABASE_OWNER_URL"] = urls.owner_url
             connect_django(urls.owner_url)
-            from quitledger.ops.database import migrate
+            from quitledger.ops.database import maintain, migrate
 
             migrate(app_url=urls.app_url, purpose="test")
             world.set_clock()
-            migrate(app_url=urls.app_url, purpose="test")
+            maintain()
             with scoped(SYSTEM):
                 world.build()
             connections.close_all()

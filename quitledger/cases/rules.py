@@ -13,10 +13,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
-import yaml
-
 from quitledger.policy import PolicyGap, Problem, Sentence, Several, Words, policy_on
 from quitledger.policy.identity import IdentityKind, check_identity, normalise, sex_of
+from quitledger.policy.yaml_files import read_yaml
 
 REASON_LENGTH = 200  # characters: the width of the column, no rule of the programme
 SEXES = {"male": Words("男"), "female": Words("女")}
@@ -48,7 +47,7 @@ class FtndItem:
 
 
 def _data(name: str) -> Any:
-    return yaml.safe_load((Path(__file__).parent / "data" / name).read_text(encoding="utf-8"))
+    return read_yaml(Path(__file__).parent / "data" / name)
 
 
 FTND_ITEMS: tuple[FtndItem, ...] = tuple(

@@ -1,7 +1,8 @@
 """Jobs, run by the worker (in `quitledger run`, or `quitledger worker`), kept in PostgreSQL by procrastinate.
 
 They run as the application role, those that somebody asked for in his scope; what only the owner may do daily is done by `quitledger run` itself (server.py).
-A job whose worker was killed is begun again by another worker, so that every job must bear being done twice.
+A job whose worker was killed is begun again by another worker, so that every job must bear being done twice. The rooms that
+a job needs are imported when it is done: every command reads this module as it starts.
 """
 
 import logging
@@ -20,10 +21,6 @@ from quitledger.accounts.models import User
 from quitledger.accounts.scope import scoped
 from quitledger.audit import journal
 from quitledger.audit.database import programme_now
-from quitledger.batches import services as batches
-from quitledger.portal.transactions import enter
-from quitledger.selfcheck.letters import body_of, subject_of
-from quitledger.selfcheck.services import begin_reminders, give_reminder_back
 
 HEARTBEAT_EVERY = 5.0  # seconds between two signs of life of a worker
 DEAD_AFTER = 15.0  # seconds without one
@@ -60,12 +57,16 @@ def clear_expired(timestamp: int) -> int:
 @jobs.task(name="check_batch", retry=once_more)
 def check_batch(batch: str, account: int, institution: int) -> None:
     """Read and check a file that somebody sent, on his behalf."""
+    from quitledger.batches import services as batches
+
     batches.check_batch(uid=UUID(batch), by=_acting(account, institution))
 
 
 @jobs.task(name="record_batch", retry=once_more)
 def record_batch(batch: str, account: int, institution: int) -> None:
     """Record what somebody decided to record, on his behalf."""
+    from quitledger.batches import services as batches
+
     token = journal.request_uid.set(uuid4())
     try:
         batches.record_batch(uid=UUID(batch), by=_acting(account, institution))
@@ -75,6 +76,8 @@ def record_batch(batch: str, account: int, institution: int) -> None:
 
 def _acting(account: int, institution: int) -> Actor:
     """The account as it stands there now: whoever left meanwhile records nothing more (the services refuse him)."""
+    from quitledger.portal.transactions import enter
+
     with transaction.atomic():
         user = User.objects.filter(pk=account, is_active=True).first()
         return enter(account if user else None, user.display_name if user else "", institution).actor
@@ -84,6 +87,8 @@ def _acting(account: int, institution: int) -> Actor:
 @jobs.task(name="clear_batches", queueing_lock="clear_batches", retry=once_more)
 def clear_batches(timestamp: int) -> int:
     """Throw away what files and comparisons hold beyond their time. Returns how many."""
+    from quitledger.batches import services as batches
+
     with scoped(SYSTEM):
         return batches.remove_expired(by=SYSTEM)
 
@@ -95,6 +100,9 @@ def remind(timestamp: int) -> int:
 
     Done twice it sends nothing twice: a letter is claimed before it is sent. One that could not be sent is given back.
     """
+    from quitledger.selfcheck.letters import body_of, subject_of
+    from quitledger.selfcheck.services import begin_reminders, give_reminder_back
+
     moment, sent = programme_now(), 0
     for letter in begin_reminders(moment=moment, by=SYSTEM):
         try:

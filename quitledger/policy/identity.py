@@ -12,10 +12,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Literal
 
-import yaml
-
 from quitledger.policy.problem import Problem
 from quitledger.policy.sentences import Sentence, Several, Words
+from quitledger.policy.yaml_files import read_yaml
 
 
 class IdentityKind(StrEnum):
@@ -62,8 +61,7 @@ _MAKE_UP_SERIALS = range(10_000_000)
 
 
 def _read_countries() -> dict[str, str]:
-    path = Path(__file__).parent / "countries.yaml"
-    data: dict[str, dict[str, str]] = yaml.safe_load(path.read_text(encoding="utf-8"))
+    data: dict[str, dict[str, str]] = read_yaml(Path(__file__).parent / "countries.yaml")
     return {code: Words(name) for code, name in (data["iso_3166"] | data["icao_9303"]).items()}
 
 

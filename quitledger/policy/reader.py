@@ -18,6 +18,7 @@ from typing import Any, NoReturn, Self
 import yaml
 
 from quitledger.policy.sentences import Clauses, Sentence, Several, Words
+from quitledger.policy.yaml_files import SafeLoader
 
 DATA = Path(__file__).parent / "data"
 
@@ -251,7 +252,7 @@ class _RuleFile:
     def __init__(self, path: Path) -> None:
         self.file = path.name
         try:
-            root = yaml.compose(path.read_bytes(), Loader=yaml.SafeLoader)
+            root = yaml.compose(path.read_bytes(), Loader=SafeLoader)
         except yaml.YAMLError as fault:
             mark = getattr(fault, "problem_mark", None)
             raise PolicyFileError(self.file, mark.line + 1 if mark else 1, f"not YAML: {fault}") from fault

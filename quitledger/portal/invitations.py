@@ -23,9 +23,8 @@ from .forms import Form, PlainTextField, add_problems, shown
 from .permissions import public, signed_in
 from .refusals import longest_wait, minutes, note_refusal
 from .sign_in import password_hint
+from .signals import SESSION_NOTICES
 from .transactions import Request
-
-SESSION_NOTICES = "notices"  # there are notices to be seen: said on every page until they are
 
 
 def _password_field(label: Any, hint: Any = "") -> forms.CharField:

@@ -19,7 +19,7 @@ from quitledger.accounts.models import User
 from quitledger.accounts.services import note_sign_in
 from quitledger.audit import journal
 
-from .invitations import SESSION_NOTICES
+SESSION_NOTICES = "notices"  # there are notices to be seen: said on every page until they are
 
 
 def _record(action: str, user: User | None, *fields: str) -> None:

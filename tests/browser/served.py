@@ -1,6 +1,7 @@
 """The site as it is really served: the web server of `quitledger run` in a process of its own, as the application role."""
 
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -8,6 +9,8 @@ import time
 from pathlib import Path
 from urllib.error import URLError
 from urllib.request import urlopen
+
+from axe_playwright_python.base import AXE_FILE_PATH
 
 from quitledger.ops.orphans import as_parent
 from tests import conftest
@@ -29,7 +32,7 @@ def environment(app_url: str) -> dict[str, str]:
 
 
 def collected_static(app_url: str) -> Path:
-    """The static files, collected once for the whole run as an installation collects them."""
+    """The static files, collected once for the whole run as an installation collects them; axe-core lies beside them."""
     folder = Path(os.environ["QUITLEDGER_DATA"]) / "static"
     folder.parent.mkdir(exist_ok=True)
     with conftest.only_one(folder.parent):
@@ -37,6 +40,7 @@ def collected_static(app_url: str) -> Path:
             command = [sys.executable, "-m", "django", "collectstatic", "--no-input", "--verbosity=0"]
             settings = {"DJANGO_SETTINGS_MODULE": "quitledger.settings"}
             subprocess.run(command, check=True, cwd=REPOSITORY, env=environment(app_url) | settings)
+            shutil.copy(AXE_FILE_PATH, folder)
     return folder
 
 

@@ -55,10 +55,28 @@ def top() -> Iterator[Path]:
     shutil.rmtree(folder)
 
 
-@pytest.fixture
-def here(top: Path) -> Place:
-    place = Place(top / "here")
+@pytest.fixture(scope="module")
+def migrated() -> Iterator[Path]:
+    """A data folder as the first migration leaves it, its database as a copy of files in `copy`: made once for all tests."""
+    folder = new_folder()
+    place = Place(folder / "data")
     place.done("db", "migrate", "--purpose", "test")
+    cluster = Cluster(place.data)
+    cluster.base_backup(folder / "copy")
+    cluster.stop()
+    yield folder
+    cluster.remove()
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def here(top: Path, migrated: Path) -> Place:
+    place = Place(top / "here")
+    place.data.mkdir()
+    for file in (migrated / "data").iterdir():
+        if file.is_file() and not file.name.startswith("postgres"):
+            shutil.copy2(file, place.data)
+    Cluster(place.data).adopt(migrated / "copy", Cluster(migrated / "data").passwords())
     return place
 
 

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from quitledger.ops.command import main
 
 from .. import world
-from .commands import CHINESE, assert_told, quitledger
+from .commands import CHINESE, as_program, assert_told, quitledger
 
 FAULTY = Path(__file__).with_name("faulty")
 SAMPLES = Path(__file__).resolve().parents[2] / "docs" / "samples"
@@ -48,6 +48,26 @@ def test_help_is_in_chinese_and_english(path):
     assert outcome.exit_code == 0
     assert CHINESE.search(outcome.output)
     assert ENGLISH.search(outcome.output)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--help",), "synthesize"),
+        (("accounts", "list"), "recorder"),
+        (("db", "migrate"), "purpose: test"),
+        (("keys", "check"), "k1"),
+        (("statistics", "annual", "113"), "服務 0 人"),
+        (("institutions", "import", str(SAMPLES / "institutions.csv")), "3"),
+        (("visits", "record", "--by", "recorder", "--institution", world.CLINIC, "-"), "recorded"),
+    ],
+)
+def test_a_command_is_the_same_as_a_program_that_has_nothing_ready(words, said, here):
+    """All other tests here have others' modules imported before the command begins."""
+    line = '{"case": "T-0001", "visit_on": "114/4/1", "counselling": {"staff": "示範子"}}\n'
+    outcome = as_program(*words, typed=line, **here)
+    assert outcome.returncode == 0, outcome
+    assert said in outcome.stdout
 
 
 # --- The database ----------------------------------------------------------------------------------------------------

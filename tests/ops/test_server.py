@@ -26,29 +26,58 @@ from .commands import PATIENCE, assert_told, eventually, quitledger
 from .runs import Run, environment, free_port, is_alive
 
 
+class Kept:
+    """The data folder of all tests here (making the database takes longest), and the site that was left running there."""
+
+    def __init__(self, data: Path) -> None:
+        self.data = data
+        self.site: Run | None = None
+
+    def stop(self) -> None:
+        if self.site and self.site.process.poll() is None:
+            self.site.stop()
+        self.site = None
+
+
 @pytest.fixture(scope="module")
-def data() -> Iterator[Path]:
-    """A data folder for all tests here: making the database takes longest."""
+def kept() -> Iterator[Kept]:
     top = new_folder()
-    yield top / "data"
-    if (top / "data" / "postgres.json").exists():
-        Cluster(top / "data").remove()
+    keeps = Kept(top / "data")
+    yield keeps
+    keeps.stop()
+    if (keeps.data / "postgres.json").exists():
+        Cluster(keeps.data).remove()
     shutil.rmtree(top)
 
 
 @pytest.fixture
-def run(data: Path) -> Iterator[Run]:
-    """A site that answers."""
-    running = Run(data, free_port())
-    try:
-        eventually(running.serves, running.said, 3 * PATIENCE)  # the first one makes the database
-        yield running
-    finally:
-        if running.process.poll() is None:
-            running.stop()
+def data(kept: Kept) -> Path:
+    """The data folder, where nobody serves."""
+    kept.stop()
+    return kept.data
 
 
-def test_one_process_starts_everything_and_leaves_nothing_behind(run):
+@pytest.fixture
+def new_run(kept: Kept, data: Path) -> Run:
+    """A site that has just been started and answers."""
+    kept.site = Run(data, free_port())
+    eventually(kept.site.serves, kept.site.said, 3 * PATIENCE)  # the first one makes the database
+    return kept.site
+
+
+@pytest.fixture
+def run(kept: Kept, request: pytest.FixtureRequest) -> Run:
+    """A site that answers: the one that the test before left as it should be, else a new one. It says what it says from now on."""
+    site = kept.site
+    if not site or site.process.poll() is not None:
+        return request.getfixturevalue("new_run")
+    eventually(lambda: site.children().keys() == {"web", "worker", "web-worker", "keep"} and site.answers(), site.said)
+    site.begin = len(site.log.read_text())
+    return site
+
+
+def test_one_process_starts_everything_and_leaves_nothing_behind(new_run):
+    run = new_run
     assert f"http://localhost:{run.port}/" in run.said()
     children = run.children()
     assert set(children) == {"web", "worker", "web-worker", "keep"}

@@ -41,15 +41,15 @@ from quitledger.visits.rules import (
 )
 
 from ..conftest import connect_django
-from .commands import assert_told, quitledger
+from .commands import as_program, assert_told, quitledger
 
 SCALE = Decimal("0.01")
 WANTED = target(2024, SCALE)
 LAST_DAY = date(2024, 12, 31)
 
 
-def synthesize(urls: DatabaseUrls, *words: str, year: str = "113"):
-    return quitledger(
+def synthesize(urls: DatabaseUrls, *words: str, year: str = "113", run=quitledger):
+    return run(
         "synthesize", "--year", year, "--scale", str(SCALE), "--today", "114/4/1", *words,
         DATABASE_URL=urls.app_url, DATABASE_OWNER_URL=urls.owner_url, patience=300,
     )  # fmt: skip
@@ -341,7 +341,8 @@ def test_the_same_seed_makes_the_same_records(empty_database, rows):
         " FROM visits_visit v JOIN cases_person p ON p.id = person_id ORDER BY v.uid"
     )
     other = empty_database()
-    assert synthesize(other).returncode == 0
+    # A program of its own has another order of sets.
+    assert synthesize(other, run=as_program).returncode == 0
     with psycopg.connect(other.owner_url) as connection:
         assert connection.execute(query).fetchall() == rows.execute(query).fetchall()
 

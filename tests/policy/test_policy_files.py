@@ -73,7 +73,7 @@ FAULTS = {
         9,
         "keys with values expected",
     ),
-    "not YAML": ("unit: 日", "unit: 日: 月", 7, "not YAML: mapping values are not allowed here"),
+    "not YAML": ("unit: 日", "unit: 日: 月", 7, "not YAML: mapping values are not allowed"),
 }
 
 

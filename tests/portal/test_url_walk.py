@@ -1,19 +1,20 @@
 """Every address × everybody × GET and POST, against one table of who may."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import date
 from typing import Any
 from uuid import uuid4
 
 import pytest
 from allauth.mfa.models import Authenticator
+from django.db import transaction
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 
 from quitledger.accounts.actors import Actor
 from quitledger.accounts.models import User
 from quitledger.accounts.permissions import Permission
-from quitledger.accounts.scope import scoped
+from quitledger.accounts.scope import in_one_snapshot, scoped
 from quitledger.batches.comparison_services import compare_list
 from quitledger.policy.identity import make_up
 from quitledger.portal.permissions import Access
@@ -22,6 +23,7 @@ from quitledger.portal.transactions import SESSION_INSTITUTION
 from .. import world
 from ..batches.files import counselling, csv_of
 from ..batches.scene import sent
+from ..conftest import Database, connect_django
 from ..corrections.scene import on_its_way
 from ..selfcheck.scene import a_sign_off
 from ..statistics.scene import published
@@ -278,13 +280,24 @@ def answers(browser: Browser, name: str, arguments: dict[str, Any]) -> list[tupl
     return found
 
 
-@pytest.fixture
-def visit(browse: Any) -> None:
+@pytest.fixture(scope="module")
+def shared(another: Callable[[], Database]) -> Iterator[Database]:
+    """In place of the world alone, for every walk: the world and what is met on the way, written once."""
+    database = another()
+    connect_django(database.app_url)
+    with transaction.atomic():
+        in_one_snapshot()
+        met_on_the_way()
+    yield database
+    database.drop()
+
+
+def met_on_the_way() -> None:
     """The visits of the walk, the applications, at the clinic and at the pharmacy, and a merge of two whom nobody else asks for."""
     merge(Twins(registered(880, world.CLINIC, "示範申"), registered(881, world.CLINIC, "示範酉")), uid=MERGE["uid"])
-    assert browse("recorder").send(visit_page(), visit_fields(VISIT["uid"])).status_code == 302
+    assert Browser("recorder").send(visit_page(), visit_fields(VISIT["uid"])).status_code == 302
     theirs = visit_fields(ELSEWHERE[VISIT["uid"]], staff=("示範卯", "示範卯"))
-    assert browse("stranger").send(visit_page("示範戊", world.PHARMACY), theirs).status_code == 302
+    assert Browser("stranger").send(visit_page("示範戊", world.PHARMACY), theirs).status_code == 302
     for username, name in (("recorder", ""), ("stranger", " elsewhere")):
         batches_of_the_walk(world.actor(username), name)
     on_its_way(APPLICATION["uid"], world.CLINIC, "recorder", "supervisor", EVIDENCE["evidence"])
@@ -317,7 +330,7 @@ def test_every_address_stands_in_the_table_with_what_its_view_says_it_needs() ->
     }
 
 
-def test_nobody_signed_in_is_led_to_the_sign_in_or_told_that_nothing_was_kept(visit: None, browse: Any) -> None:
+def test_nobody_signed_in_is_led_to_the_sign_in_or_told_that_nothing_was_kept(browse: Any) -> None:
     browser, wrong = browse(), []
     for name, (needs, arguments, *allowed) in TABLE.items():
         for (method, answer), fine in zip(answers(browser, name, arguments), NOBODY.get(name, allowed), strict=True):
@@ -344,7 +357,7 @@ def test_of_every_argument_of_an_address_is_said_whose_it_is() -> None:
 @pytest.mark.parametrize("whose", [world.CLINIC, world.PHARMACY], ids=["clinic", "pharmacy"])
 @pytest.mark.parametrize("username", sorted(EVERYBODY | {"both"}))
 def test_whoever_is_signed_in_sees_what_the_table_says_and_nothing_of_others(
-    username: str, whose: str, visit: None, browse: Any
+    username: str, whose: str, browse: Any
 ) -> None:
     browser, wrong = browse(username), []
     at = None if username in DESK else world.PHARMACY if username in STRANGER else world.CLINIC
@@ -405,9 +418,7 @@ def foreign() -> list[tuple[str, str, dict[str, Any], set[int]]]:
     ]  # fmt: skip
 
 
-def test_naming_what_is_anothers_in_a_form_or_after_the_address_shows_and_changes_nothing_of_it(
-    visit: None, browse: Any
-) -> None:
+def test_naming_what_is_anothers_in_a_form_or_after_the_address_shows_and_changes_nothing_of_it(browse: Any) -> None:
     browse("stranger").get(reverse("case_show", kwargs={"uid": ELSEWHERE[CASE["uid"]]}))
     secrets = {"示範戊", "示範卯</", "示範藥局", *map(str, ELSEWHERE.values())}
     for username, url, fields, right in foreign():
@@ -420,7 +431,7 @@ def test_naming_what_is_anothers_in_a_form_or_after_the_address_shows_and_change
         assert [secret for secret in secrets if secret in shown and secret not in sent] == [], url
 
 
-def test_what_others_have_is_answered_like_what_nobody_has(visit: None, browse: Any) -> None:
+def test_what_others_have_is_answered_like_what_nobody_has(browse: Any) -> None:
     browser = browse("stranger")
     for name, theirs in (
         ("case_show", CASE),
