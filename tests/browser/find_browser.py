@@ -10,7 +10,8 @@ import sys
 from collections.abc import Iterator
 from functools import cache
 
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+# The first is Chromium without its windows, tabs and menus, which nobody sees here: a quarter faster.
+NAMES = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 _MAC = (
     "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
     "/Applications/Chromium.app/Contents/MacOS/Chromium",
@@ -61,10 +62,11 @@ def install() -> None:
     if os.geteuid() == 0 and shutil.which("apt-get"):
         quietly = {"env": os.environ | {"DEBIAN_FRONTEND": "noninteractive"}, "stdout": subprocess.DEVNULL}
         subprocess.run(["apt-get", "update", "-qq"], check=False, **quietly)  # type: ignore[call-overload]
-        packages = ["chromium", "fonts-noto-cjk"]
-        subprocess.run(["apt-get", "install", "-y", "-qq", *packages], check=False, **quietly)  # type: ignore[call-overload]
-        if any(_starts(path) for path in filter(None, map(shutil.which, NAMES))):
-            return
+        for name in NAMES[:2]:  # Ubuntu has the second alone
+            packages = [name, "fonts-noto-cjk"]
+            subprocess.run(["apt-get", "install", "-y", "-qq", *packages], check=False, **quietly)  # type: ignore[call-overload]
+            if any(_starts(path) for path in filter(None, map(shutil.which, NAMES))):
+                return
     waiting = os.environ | {"PLAYWRIGHT_DOWNLOAD_CONNECTION_TIMEOUT": "20000"}  # milliseconds
     subprocess.run([sys.executable, "-m", "playwright", "install", "chromium"], check=False, env=waiting)
 
