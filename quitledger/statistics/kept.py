@@ -59,9 +59,11 @@ class Kept:
                 self._answers.popitem(last=False)
 
 
-# One statement, so that the snapshot is that in which it counts. What this transaction wrote itself may be undone: not kept.
+# One statement, so that the snapshot is that in which it counts. Not kept: what this transaction wrote itself may be undone, and
+# the snapshot of a replica does not say who is writing.
 _WITH_STATE = """
-SELECT statistics_place(), pg_current_snapshot()::text, pg_current_xact_id_if_assigned() IS NULL, counted.*
+SELECT statistics_place(), pg_current_snapshot()::text,
+  pg_current_xact_id_if_assigned() IS NULL AND NOT pg_is_in_recovery(), counted.*
 FROM ({statement}) counted
 """
 

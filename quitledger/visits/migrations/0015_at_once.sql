@@ -11,16 +11,17 @@ BEGIN
   END LOOP;
 END $$;
 
--- True where this transaction wrote the visit before this statement and its month is open still: the visit's own check at commit
--- stands for what is added to it (which has its institution and day, by foreign keys). Where it is not known to (a visit
--- written in a savepoint, or by this very statement), what is added has a check of its own.
+-- True where this transaction recorded the visit before this statement and its month is open still: the visit's own check at
+-- commit stands for what is added to it (which has its institution and day, by foreign keys). Where it is not known to (a visit
+-- written in a savepoint or by this very statement; a later version, which the owner's functions make without a check), what
+-- is added has a check of its own.
 CREATE FUNCTION visits_written_now(p_visit bigint) RETURNS boolean
   LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
 BEGIN
   RETURN EXISTS (
     SELECT FROM visits_visit v JOIN visits_servicemonth m
       ON m.institution_id = v.institution_id AND m.month = date_trunc('month', v.visit_on::timestamp)::date
-    WHERE v.id = p_visit AND v.xmin = pg_current_xact_id()::xid AND m.closes_at > programme_now());
+    WHERE v.id = p_visit AND v.version = 1 AND v.xmin = pg_current_xact_id()::xid AND m.closes_at > programme_now());
 END $$;
 DROP TRIGGER within_window ON visits_service;
 CREATE CONSTRAINT TRIGGER within_window AFTER INSERT ON visits_service DEFERRABLE INITIALLY DEFERRED FOR EACH ROW
