@@ -28,7 +28,20 @@ class Migration(migrations.Migration):
                 ),
                 ("at", models.DateTimeField(db_default=quitledger.audit.database.ProgrammeNow())),
                 ("seen_at", models.DateTimeField(blank=True, null=True)),
+                ('by', models.ForeignKey(
+                null=True, on_delete=django.db.models.deletion.PROTECT, related_name="+", to=settings.AUTH_USER_MODEL
+            )),
+                ('user', models.ForeignKey(
+                on_delete=django.db.models.deletion.PROTECT, related_name="notices", to=settings.AUTH_USER_MODEL
+            )),
             ],
+            options={
+                'constraints': [
+                    models.CheckConstraint(
+                condition=models.Q(("kind__in", ["password_reset", "second_factor_reset"])), name="accounts_notice_kind"
+            ),
+                ],
+            },
         ),
         migrations.CreateModel(
             name="OneTimeCode",
@@ -47,7 +60,17 @@ class Migration(migrations.Migration):
                 ("issued_at", models.DateTimeField(db_default=quitledger.audit.database.ProgrammeNow())),
                 ("expires_at", models.DateTimeField()),
                 ("used_at", models.DateTimeField(blank=True, null=True)),
+                ('issued_by', models.ForeignKey(
+                null=True, on_delete=django.db.models.deletion.PROTECT, related_name="+", to=settings.AUTH_USER_MODEL
+            )),
             ],
+            options={
+                'constraints': [
+                    models.CheckConstraint(
+                condition=models.Q(("expires_at__gt", models.F("issued_at"))), name="accounts_onetimecode_period"
+            ),
+                ],
+            },
         ),
         migrations.CreateModel(
             name="Session",
@@ -58,6 +81,12 @@ class Migration(migrations.Migration):
                 ),
                 ("session_data", models.TextField(verbose_name="session data")),
                 ("expire_date", models.DateTimeField(db_index=True, verbose_name="expire date")),
+                ('account', models.ForeignKey(
+                null=True,
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="sessions",
+                to=settings.AUTH_USER_MODEL,
+            )),
             ],
             options={
                 "verbose_name": "session",
@@ -95,49 +124,6 @@ class Migration(migrations.Migration):
             model_name="user",
             constraint=models.UniqueConstraint(
                 django.db.models.functions.text.Lower("username"), name="accounts_user_username_once"
-            ),
-        ),
-        migrations.AddField(
-            model_name="notice",
-            name="by",
-            field=models.ForeignKey(
-                null=True, on_delete=django.db.models.deletion.PROTECT, related_name="+", to=settings.AUTH_USER_MODEL
-            ),
-        ),
-        migrations.AddField(
-            model_name="notice",
-            name="user",
-            field=models.ForeignKey(
-                on_delete=django.db.models.deletion.PROTECT, related_name="notices", to=settings.AUTH_USER_MODEL
-            ),
-        ),
-        migrations.AddField(
-            model_name="onetimecode",
-            name="issued_by",
-            field=models.ForeignKey(
-                null=True, on_delete=django.db.models.deletion.PROTECT, related_name="+", to=settings.AUTH_USER_MODEL
-            ),
-        ),
-        migrations.AddField(
-            model_name="session",
-            name="account",
-            field=models.ForeignKey(
-                null=True,
-                on_delete=django.db.models.deletion.PROTECT,
-                related_name="sessions",
-                to=settings.AUTH_USER_MODEL,
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="notice",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("kind__in", ["password_reset", "second_factor_reset"])), name="accounts_notice_kind"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="onetimecode",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("expires_at__gt", models.F("issued_at"))), name="accounts_onetimecode_period"
             ),
         ),
     ]

@@ -42,6 +42,15 @@ class Migration(migrations.Migration):
                 ('institution', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='institutions.institution')),
                 ('uploaded_by', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
             ],
+            options={
+                'indexes': [
+                    models.Index(fields=['institution', '-uploaded_at'], name='batches_batch_list'),
+                ],
+                'constraints': [
+                    models.UniqueConstraint(fields=('id', 'institution'), name='batches_batch_key'),
+                    models.CheckConstraint(condition=models.Q(('kind__in', [quitledger.batches.columns.Kind['VISITS'], quitledger.batches.columns.Kind['PERSONS']])), name='batches_batch_kind'),
+                ],
+            },
         ),
         migrations.CreateModel(
             name='ColumnChoice',
@@ -52,6 +61,11 @@ class Migration(migrations.Migration):
                 ('column', models.CharField(max_length=30)),
                 ('institution', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='institutions.institution')),
             ],
+            options={
+                'constraints': [
+                    models.UniqueConstraint(fields=('institution', 'kind', 'title'), name='batches_columnchoice_once'),
+                ],
+            },
         ),
         migrations.CreateModel(
             name='Comparison',
@@ -66,6 +80,11 @@ class Migration(migrations.Migration):
                 ('compared_by', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
                 ('institution', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='institutions.institution')),
             ],
+            options={
+                'indexes': [
+                    models.Index(fields=['institution', '-compared_at'], name='batches_comparison_list'),
+                ],
+            },
         ),
         migrations.CreateModel(
             name='Row',
@@ -79,6 +98,15 @@ class Migration(migrations.Migration):
                 ('institution', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='institutions.institution')),
                 ('person', models.ForeignKey(db_constraint=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='cases.person')),
             ],
+            options={
+                'indexes': [
+                    models.Index(fields=['batch', 'status', 'line'], name='batches_row_status'),
+                    models.Index(fields=['batch', 'person', 'line'], name='batches_row_person'),
+                ],
+                'constraints': [
+                    models.UniqueConstraint(fields=('batch', 'line'), name='batches_row_once'),
+                ],
+            },
         ),
         migrations.CreateModel(
             name='BatchFile',
@@ -88,38 +116,6 @@ class Migration(migrations.Migration):
                 ('key_id', models.CharField(max_length=20)),
                 ('institution', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='institutions.institution')),
             ],
-        ),
-        migrations.AddIndex(
-            model_name='batch',
-            index=models.Index(fields=['institution', '-uploaded_at'], name='batches_batch_list'),
-        ),
-        migrations.AddConstraint(
-            model_name='batch',
-            constraint=models.UniqueConstraint(fields=('id', 'institution'), name='batches_batch_key'),
-        ),
-        migrations.AddConstraint(
-            model_name='batch',
-            constraint=models.CheckConstraint(condition=models.Q(('kind__in', [quitledger.batches.columns.Kind['VISITS'], quitledger.batches.columns.Kind['PERSONS']])), name='batches_batch_kind'),
-        ),
-        migrations.AddConstraint(
-            model_name='columnchoice',
-            constraint=models.UniqueConstraint(fields=('institution', 'kind', 'title'), name='batches_columnchoice_once'),
-        ),
-        migrations.AddIndex(
-            model_name='comparison',
-            index=models.Index(fields=['institution', '-compared_at'], name='batches_comparison_list'),
-        ),
-        migrations.AddIndex(
-            model_name='row',
-            index=models.Index(fields=['batch', 'status', 'line'], name='batches_row_status'),
-        ),
-        migrations.AddIndex(
-            model_name='row',
-            index=models.Index(fields=['batch', 'person', 'line'], name='batches_row_person'),
-        ),
-        migrations.AddConstraint(
-            model_name='row',
-            constraint=models.UniqueConstraint(fields=('batch', 'line'), name='batches_row_once'),
         ),
         migrations.RunSQL(SQL),
     ]

@@ -51,6 +51,17 @@ class Migration(migrations.Migration):
                 ('institution', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='cases', to='institutions.institution')),
                 ('person', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='cases', to='cases.person')),
             ],
+            options={
+                'indexes': [
+                    django.contrib.postgres.indexes.GinIndex(fields=['name'], name='cases_case_name_part', opclasses=['gin_trgm_ops']),
+                ],
+                'constraints': [
+                    models.UniqueConstraint(fields=('institution', 'person'), name='cases_case_once'),
+                    models.UniqueConstraint(condition=models.Q(('chart_no', ''), _negated=True), fields=('institution', 'chart_no'), name='cases_case_chart_no_once'),
+                    models.UniqueConstraint(fields=('id', 'person', 'institution'), name='cases_case_key'),
+                    models.CheckConstraint(condition=models.Q(('name', ''), _negated=True), name='cases_case_name'),
+                ],
+            },
         ),
         migrations.CreateModel(
             name='Baseline',
@@ -79,37 +90,14 @@ class Migration(migrations.Migration):
                 ('case', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='baselines', to='cases.case')),
                 ('person', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='cases.person')),
             ],
-        ),
-        migrations.AddIndex(
-            model_name='case',
-            index=django.contrib.postgres.indexes.GinIndex(fields=['name'], name='cases_case_name_part', opclasses=['gin_trgm_ops']),
-        ),
-        migrations.AddConstraint(
-            model_name='case',
-            constraint=models.UniqueConstraint(fields=('institution', 'person'), name='cases_case_once'),
-        ),
-        migrations.AddConstraint(
-            model_name='case',
-            constraint=models.UniqueConstraint(condition=models.Q(('chart_no', ''), _negated=True), fields=('institution', 'chart_no'), name='cases_case_chart_no_once'),
-        ),
-        migrations.AddConstraint(
-            model_name='case',
-            constraint=models.UniqueConstraint(fields=('id', 'person', 'institution'), name='cases_case_key'),
-        ),
-        migrations.AddConstraint(
-            model_name='case',
-            constraint=models.CheckConstraint(condition=models.Q(('name', ''), _negated=True), name='cases_case_name'),
-        ),
-        migrations.AddIndex(
-            model_name='baseline',
-            index=models.Index(fields=['person', 'taken_on'], name='cases_baseline_person'),
-        ),
-        migrations.AddConstraint(
-            model_name='baseline',
-            constraint=models.UniqueConstraint(fields=('case', 'taken_on'), name='cases_baseline_one_a_day'),
-        ),
-        migrations.AddConstraint(
-            model_name='baseline',
-            constraint=models.CheckConstraint(condition=models.Q(('ftnd_score__isnull', True), ('ftnd_score__lte', 10), _connector='OR'), name='cases_baseline_ftnd'),
+            options={
+                'indexes': [
+                    models.Index(fields=['person', 'taken_on'], name='cases_baseline_person'),
+                ],
+                'constraints': [
+                    models.UniqueConstraint(fields=('case', 'taken_on'), name='cases_baseline_one_a_day'),
+                    models.CheckConstraint(condition=models.Q(('ftnd_score__isnull', True), ('ftnd_score__lte', 10), _connector='OR'), name='cases_baseline_ftnd'),
+                ],
+            },
         ),
     ]

@@ -50,6 +50,24 @@ class Migration(migrations.Migration):
                 ('signed_by', models.ForeignKey(db_index=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
                 ('written_by', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
             ],
+            options={
+                'indexes': [
+                    models.Index(fields=['state', 'sent_at'], name='corrections_application_queue'),
+                    models.Index(fields=['institution', '-changed_at'], name='corrections_application_own'),
+                ],
+                'constraints': [
+                    models.CheckConstraint(condition=models.Q(('state__in', [quitledger.corrections.rules.State['DRAFT'], quitledger.corrections.rules.State['TO_SIGN'], quitledger.corrections.rules.State['NEW'], quitledger.corrections.rules.State['IN_REVIEW'], quitledger.corrections.rules.State['WAITING'], quitledger.corrections.rules.State['SECOND'], quitledger.corrections.rules.State['APPROVED'], quitledger.corrections.rules.State['IN_PART'], quitledger.corrections.rules.State['REJECTED'], quitledger.corrections.rules.State['WITHDRAWN']])), name='corrections_application_state'),
+                    models.CheckConstraint(condition=models.Q(('signed_by', None), ('single_person', True), models.Q(('signed_by', models.F('written_by')), _negated=True), _connector='OR'), name='corrections_application_two_persons'),
+                    models.CheckConstraint(condition=models.Q(('state__in', [quitledger.corrections.rules.State['DRAFT'], quitledger.corrections.rules.State['TO_SIGN'], quitledger.corrections.rules.State['WITHDRAWN']]), ('on_paper', True), models.Q(('signed_at__isnull', False), ('signed_by__isnull', False)), _connector='OR'), name='corrections_application_signed'),
+                    models.CheckConstraint(condition=models.Q(('state__in', [quitledger.corrections.rules.State['DRAFT'], quitledger.corrections.rules.State['TO_SIGN'], quitledger.corrections.rules.State['WITHDRAWN']]), models.Q(('case_no__isnull', False), ('sent_at__isnull', False)), _connector='OR'), name='corrections_application_sent'),
+                    models.CheckConstraint(condition=models.Q(('decided_by', None), models.Q(models.Q(('decided_by', models.F('written_by')), _negated=True), models.Q(('signed_by', None), models.Q(('decided_by', models.F('signed_by')), _negated=True), _connector='OR')), _connector='OR'), name='corrections_application_decided_by_another'),
+                    models.CheckConstraint(condition=models.Q(('confirmed_by', None), models.Q(models.Q(('confirmed_by', models.F('written_by')), _negated=True), models.Q(('signed_by', None), models.Q(('confirmed_by', models.F('signed_by')), _negated=True), _connector='OR')), _connector='OR'), name='corrections_application_confirmed_by_another'),
+                    models.CheckConstraint(condition=models.Q(('confirmed_by', None), models.Q(('decided_by__isnull', False), models.Q(('confirmed_by', models.F('decided_by')), _negated=True)), _connector='OR'), name='corrections_application_two_deciders'),
+                    models.CheckConstraint(condition=models.Q(('single_person', False), models.Q(('state__in', [quitledger.corrections.rules.State['APPROVED'], quitledger.corrections.rules.State['IN_PART']]), _negated=True), ('confirmed_by__isnull', False), _connector='OR'), name='corrections_application_single_person'),
+                    models.CheckConstraint(condition=models.Q(models.Q(('state__in', [quitledger.corrections.rules.State['APPROVED'], quitledger.corrections.rules.State['IN_PART'], quitledger.corrections.rules.State['REJECTED']]), _negated=True), models.Q(('decided_at__isnull', False), ('decided_by__isnull', False)), _connector='OR'), name='corrections_application_decided'),
+                    models.CheckConstraint(condition=models.Q(('on_paper', False), ('received_on__isnull', False), _connector='OR'), name='corrections_application_paper'),
+                ],
+            },
         ),
         migrations.CreateModel(
             name='Item',
@@ -70,6 +88,16 @@ class Migration(migrations.Migration):
                 ('institution', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='institutions.institution')),
                 ('visit', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='visits.visit')),
             ],
+            options={
+                'constraints': [
+                    models.UniqueConstraint(condition=models.Q(('taken_out', False)), fields=('application', 'position'), name='corrections_item_place'),
+                    models.UniqueConstraint(condition=models.Q(('taken_out', False), ('visit__isnull', False)), fields=('application', 'visit'), name='corrections_item_visit_once'),
+                    models.CheckConstraint(condition=models.Q(('kind__in', [quitledger.corrections.rules.ItemKind['LATE_ENTRY'], quitledger.corrections.rules.ItemKind['CHANGE'], quitledger.corrections.rules.ItemKind['VOID'], quitledger.corrections.rules.ItemKind['RESTORE'], quitledger.corrections.rules.ItemKind['PARKED'], quitledger.corrections.rules.ItemKind['OVERWRITTEN']])), name='corrections_item_kind'),
+                    models.CheckConstraint(condition=models.Q(models.Q(('kind', 'late_entry'), ('visit', None), ('visit_version', None)), models.Q(models.Q(('kind', 'late_entry'), _negated=True), ('visit__isnull', False), ('visit_version__gte', 1)), _connector='OR'), name='corrections_item_visit'),
+                    models.CheckConstraint(condition=models.Q(models.Q(('contents', None), ('kind__in', ['void', 'restore'])), models.Q(models.Q(('kind__in', ['void', 'restore']), _negated=True), ('contents__isnull', False)), _connector='OR'), name='corrections_item_contents'),
+                    models.CheckConstraint(condition=models.Q(models.Q(('decision__in', ['', 'approved']), ('rejected_for', '')), models.Q(('decision', 'rejected'), ('rejected_for__in', [quitledger.corrections.rules.Rejection['EVIDENCE'], quitledger.corrections.rules.Rejection['DATE'], quitledger.corrections.rules.Rejection['REPEATED'], quitledger.corrections.rules.Rejection['RULE'], quitledger.corrections.rules.Rejection['OTHER']])), _connector='OR'), name='corrections_item_decision'),
+                ],
+            },
         ),
         migrations.CreateModel(
             name='StepTaken',
@@ -87,87 +115,11 @@ class Migration(migrations.Migration):
             ],
             options={
                 'ordering': ['pk'],
+                'constraints': [
+                    models.CheckConstraint(condition=models.Q(('step__in', [quitledger.corrections.rules.Step['WRITE'], quitledger.corrections.rules.Step['REWRITE'], quitledger.corrections.rules.Step['SUBMIT'], quitledger.corrections.rules.Step['SIGN'], quitledger.corrections.rules.Step['HAND_BACK'], quitledger.corrections.rules.Step['WITHDRAW'], quitledger.corrections.rules.Step['REGISTER'], quitledger.corrections.rules.Step['CLAIM'], quitledger.corrections.rules.Step['RELEASE'], quitledger.corrections.rules.Step['ASK'], quitledger.corrections.rules.Step['ANSWER'], quitledger.corrections.rules.Step['DECIDE'], quitledger.corrections.rules.Step['CONFIRM'], quitledger.corrections.rules.Step['REFER_BACK']])), name='corrections_steptaken_step'),
+                    models.CheckConstraint(condition=models.Q(('to_state__in', [quitledger.corrections.rules.State['DRAFT'], quitledger.corrections.rules.State['TO_SIGN'], quitledger.corrections.rules.State['NEW'], quitledger.corrections.rules.State['IN_REVIEW'], quitledger.corrections.rules.State['WAITING'], quitledger.corrections.rules.State['SECOND'], quitledger.corrections.rules.State['APPROVED'], quitledger.corrections.rules.State['IN_PART'], quitledger.corrections.rules.State['REJECTED'], quitledger.corrections.rules.State['WITHDRAWN']])), name='corrections_steptaken_state'),
+                ],
             },
-        ),
-        migrations.AddIndex(
-            model_name='application',
-            index=models.Index(fields=['state', 'sent_at'], name='corrections_application_queue'),
-        ),
-        migrations.AddIndex(
-            model_name='application',
-            index=models.Index(fields=['institution', '-changed_at'], name='corrections_application_own'),
-        ),
-        migrations.AddConstraint(
-            model_name='application',
-            constraint=models.CheckConstraint(condition=models.Q(('state__in', [quitledger.corrections.rules.State['DRAFT'], quitledger.corrections.rules.State['TO_SIGN'], quitledger.corrections.rules.State['NEW'], quitledger.corrections.rules.State['IN_REVIEW'], quitledger.corrections.rules.State['WAITING'], quitledger.corrections.rules.State['SECOND'], quitledger.corrections.rules.State['APPROVED'], quitledger.corrections.rules.State['IN_PART'], quitledger.corrections.rules.State['REJECTED'], quitledger.corrections.rules.State['WITHDRAWN']])), name='corrections_application_state'),
-        ),
-        migrations.AddConstraint(
-            model_name='application',
-            constraint=models.CheckConstraint(condition=models.Q(('signed_by', None), ('single_person', True), models.Q(('signed_by', models.F('written_by')), _negated=True), _connector='OR'), name='corrections_application_two_persons'),
-        ),
-        migrations.AddConstraint(
-            model_name='application',
-            constraint=models.CheckConstraint(condition=models.Q(('state__in', [quitledger.corrections.rules.State['DRAFT'], quitledger.corrections.rules.State['TO_SIGN'], quitledger.corrections.rules.State['WITHDRAWN']]), ('on_paper', True), models.Q(('signed_at__isnull', False), ('signed_by__isnull', False)), _connector='OR'), name='corrections_application_signed'),
-        ),
-        migrations.AddConstraint(
-            model_name='application',
-            constraint=models.CheckConstraint(condition=models.Q(('state__in', [quitledger.corrections.rules.State['DRAFT'], quitledger.corrections.rules.State['TO_SIGN'], quitledger.corrections.rules.State['WITHDRAWN']]), models.Q(('case_no__isnull', False), ('sent_at__isnull', False)), _connector='OR'), name='corrections_application_sent'),
-        ),
-        migrations.AddConstraint(
-            model_name='application',
-            constraint=models.CheckConstraint(condition=models.Q(('decided_by', None), models.Q(models.Q(('decided_by', models.F('written_by')), _negated=True), models.Q(('signed_by', None), models.Q(('decided_by', models.F('signed_by')), _negated=True), _connector='OR')), _connector='OR'), name='corrections_application_decided_by_another'),
-        ),
-        migrations.AddConstraint(
-            model_name='application',
-            constraint=models.CheckConstraint(condition=models.Q(('confirmed_by', None), models.Q(models.Q(('confirmed_by', models.F('written_by')), _negated=True), models.Q(('signed_by', None), models.Q(('confirmed_by', models.F('signed_by')), _negated=True), _connector='OR')), _connector='OR'), name='corrections_application_confirmed_by_another'),
-        ),
-        migrations.AddConstraint(
-            model_name='application',
-            constraint=models.CheckConstraint(condition=models.Q(('confirmed_by', None), models.Q(('decided_by__isnull', False), models.Q(('confirmed_by', models.F('decided_by')), _negated=True)), _connector='OR'), name='corrections_application_two_deciders'),
-        ),
-        migrations.AddConstraint(
-            model_name='application',
-            constraint=models.CheckConstraint(condition=models.Q(('single_person', False), models.Q(('state__in', [quitledger.corrections.rules.State['APPROVED'], quitledger.corrections.rules.State['IN_PART']]), _negated=True), ('confirmed_by__isnull', False), _connector='OR'), name='corrections_application_single_person'),
-        ),
-        migrations.AddConstraint(
-            model_name='application',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('state__in', [quitledger.corrections.rules.State['APPROVED'], quitledger.corrections.rules.State['IN_PART'], quitledger.corrections.rules.State['REJECTED']]), _negated=True), models.Q(('decided_at__isnull', False), ('decided_by__isnull', False)), _connector='OR'), name='corrections_application_decided'),
-        ),
-        migrations.AddConstraint(
-            model_name='application',
-            constraint=models.CheckConstraint(condition=models.Q(('on_paper', False), ('received_on__isnull', False), _connector='OR'), name='corrections_application_paper'),
-        ),
-        migrations.AddConstraint(
-            model_name='item',
-            constraint=models.UniqueConstraint(condition=models.Q(('taken_out', False)), fields=('application', 'position'), name='corrections_item_place'),
-        ),
-        migrations.AddConstraint(
-            model_name='item',
-            constraint=models.UniqueConstraint(condition=models.Q(('taken_out', False), ('visit__isnull', False)), fields=('application', 'visit'), name='corrections_item_visit_once'),
-        ),
-        migrations.AddConstraint(
-            model_name='item',
-            constraint=models.CheckConstraint(condition=models.Q(('kind__in', [quitledger.corrections.rules.ItemKind['LATE_ENTRY'], quitledger.corrections.rules.ItemKind['CHANGE'], quitledger.corrections.rules.ItemKind['VOID'], quitledger.corrections.rules.ItemKind['RESTORE'], quitledger.corrections.rules.ItemKind['PARKED'], quitledger.corrections.rules.ItemKind['OVERWRITTEN']])), name='corrections_item_kind'),
-        ),
-        migrations.AddConstraint(
-            model_name='item',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('kind', 'late_entry'), ('visit', None), ('visit_version', None)), models.Q(models.Q(('kind', 'late_entry'), _negated=True), ('visit__isnull', False), ('visit_version__gte', 1)), _connector='OR'), name='corrections_item_visit'),
-        ),
-        migrations.AddConstraint(
-            model_name='item',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('contents', None), ('kind__in', ['void', 'restore'])), models.Q(models.Q(('kind__in', ['void', 'restore']), _negated=True), ('contents__isnull', False)), _connector='OR'), name='corrections_item_contents'),
-        ),
-        migrations.AddConstraint(
-            model_name='item',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('decision__in', ['', 'approved']), ('rejected_for', '')), models.Q(('decision', 'rejected'), ('rejected_for__in', [quitledger.corrections.rules.Rejection['EVIDENCE'], quitledger.corrections.rules.Rejection['DATE'], quitledger.corrections.rules.Rejection['REPEATED'], quitledger.corrections.rules.Rejection['RULE'], quitledger.corrections.rules.Rejection['OTHER']])), _connector='OR'), name='corrections_item_decision'),
-        ),
-        migrations.AddConstraint(
-            model_name='steptaken',
-            constraint=models.CheckConstraint(condition=models.Q(('step__in', [quitledger.corrections.rules.Step['WRITE'], quitledger.corrections.rules.Step['REWRITE'], quitledger.corrections.rules.Step['SUBMIT'], quitledger.corrections.rules.Step['SIGN'], quitledger.corrections.rules.Step['HAND_BACK'], quitledger.corrections.rules.Step['WITHDRAW'], quitledger.corrections.rules.Step['REGISTER'], quitledger.corrections.rules.Step['CLAIM'], quitledger.corrections.rules.Step['RELEASE'], quitledger.corrections.rules.Step['ASK'], quitledger.corrections.rules.Step['ANSWER'], quitledger.corrections.rules.Step['DECIDE'], quitledger.corrections.rules.Step['CONFIRM'], quitledger.corrections.rules.Step['REFER_BACK']])), name='corrections_steptaken_step'),
-        ),
-        migrations.AddConstraint(
-            model_name='steptaken',
-            constraint=models.CheckConstraint(condition=models.Q(('to_state__in', [quitledger.corrections.rules.State['DRAFT'], quitledger.corrections.rules.State['TO_SIGN'], quitledger.corrections.rules.State['NEW'], quitledger.corrections.rules.State['IN_REVIEW'], quitledger.corrections.rules.State['WAITING'], quitledger.corrections.rules.State['SECOND'], quitledger.corrections.rules.State['APPROVED'], quitledger.corrections.rules.State['IN_PART'], quitledger.corrections.rules.State['REJECTED'], quitledger.corrections.rules.State['WITHDRAWN']])), name='corrections_steptaken_state'),
         ),
         migrations.RunSQL(SQL),
     ]

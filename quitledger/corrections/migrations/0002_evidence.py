@@ -40,6 +40,14 @@ class Migration(migrations.Migration):
             ],
             options={
                 'ordering': ['number'],
+                'constraints': [
+                    models.UniqueConstraint(fields=('application', 'number'), name='corrections_evidence_number'),
+                    models.UniqueConstraint(condition=models.Q(('removed_at', None)), fields=('application', 'sha256'), name='corrections_evidence_once'),
+                    models.CheckConstraint(condition=models.Q(('origin__in', [quitledger.corrections.evidence.Origin['SENT'], quitledger.corrections.evidence.Origin['CASE_SHEET']])), name='corrections_evidence_origin'),
+                    models.CheckConstraint(condition=models.Q(models.Q(('height', None), ('kind', 'pdf'), ('pages__gte', 1), ('width', None)), models.Q(('height__gte', 1), ('kind__in', ['jpeg', 'png']), ('pages', None), ('width__gte', 1)), _connector='OR'), name='corrections_evidence_kind'),
+                    models.CheckConstraint(condition=models.Q(('number__gte', 1), ('size__gte', 1)), name='corrections_evidence_size'),
+                    models.CheckConstraint(condition=models.Q(models.Q(('removed_at', None), ('removed_by', None)), models.Q(('removed_at__isnull', False), ('removed_by__isnull', False)), _connector='OR'), name='corrections_evidence_removed'),
+                ],
             },
         ),
         migrations.CreateModel(
@@ -50,30 +58,6 @@ class Migration(migrations.Migration):
                 ('key_id', models.CharField(max_length=20)),
                 ('institution', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='institutions.institution')),
             ],
-        ),
-        migrations.AddConstraint(
-            model_name='evidence',
-            constraint=models.UniqueConstraint(fields=('application', 'number'), name='corrections_evidence_number'),
-        ),
-        migrations.AddConstraint(
-            model_name='evidence',
-            constraint=models.UniqueConstraint(condition=models.Q(('removed_at', None)), fields=('application', 'sha256'), name='corrections_evidence_once'),
-        ),
-        migrations.AddConstraint(
-            model_name='evidence',
-            constraint=models.CheckConstraint(condition=models.Q(('origin__in', [quitledger.corrections.evidence.Origin['SENT'], quitledger.corrections.evidence.Origin['CASE_SHEET']])), name='corrections_evidence_origin'),
-        ),
-        migrations.AddConstraint(
-            model_name='evidence',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('height', None), ('kind', 'pdf'), ('pages__gte', 1), ('width', None)), models.Q(('height__gte', 1), ('kind__in', ['jpeg', 'png']), ('pages', None), ('width__gte', 1)), _connector='OR'), name='corrections_evidence_kind'),
-        ),
-        migrations.AddConstraint(
-            model_name='evidence',
-            constraint=models.CheckConstraint(condition=models.Q(('number__gte', 1), ('size__gte', 1)), name='corrections_evidence_size'),
-        ),
-        migrations.AddConstraint(
-            model_name='evidence',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('removed_at', None), ('removed_by', None)), models.Q(('removed_at__isnull', False), ('removed_by__isnull', False)), _connector='OR'), name='corrections_evidence_removed'),
         ),
         migrations.RunSQL(SQL),
     ]

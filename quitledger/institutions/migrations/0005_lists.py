@@ -20,7 +20,18 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 ("visits", models.PositiveIntegerField(blank=True, null=True, verbose_name="人次上限")),
+                ('institution', models.ForeignKey(
+                on_delete=django.db.models.deletion.PROTECT, related_name="quotas", to="institutions.institution"
+            )),
             ],
+            options={
+                'constraints': [
+                    models.UniqueConstraint(fields=("institution", "year", "kind"), name="institutions_quota_once"),
+                    models.CheckConstraint(
+                condition=models.Q(("kind__in", ["medication", "counselling"])), name="institutions_quota_kind"
+            ),
+                ],
+            },
         ),
         migrations.AddField(
             model_name="institutiondetails",
@@ -45,23 +56,6 @@ class Migration(migrations.Migration):
             constraint=models.CheckConstraint(
                 condition=models.Q(("change__in", ["", "code", "take_over", "name", "move", "tier", "other"])),
                 name="institutions_details_change",
-            ),
-        ),
-        migrations.AddField(
-            model_name="quota",
-            name="institution",
-            field=models.ForeignKey(
-                on_delete=django.db.models.deletion.PROTECT, related_name="quotas", to="institutions.institution"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="quota",
-            constraint=models.UniqueConstraint(fields=("institution", "year", "kind"), name="institutions_quota_once"),
-        ),
-        migrations.AddConstraint(
-            model_name="quota",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("kind__in", ["medication", "counselling"])), name="institutions_quota_kind"
             ),
         ),
         # The desk writes them now: what they said is kept.

@@ -35,6 +35,13 @@ class Migration(migrations.Migration):
                 ('confirmed_by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
                 ('planned_by', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
             ],
+            options={
+                'constraints': [
+                    models.CheckConstraint(condition=models.Q(('confirmed_by', None), models.Q(('confirmed_by', models.F('planned_by')), _negated=True), _connector='OR'), name='retention_run_two_persons'),
+                    models.CheckConstraint(condition=models.Q(models.Q(('confirmed_at', None), ('confirmed_by', None), ('finished_at', None)), models.Q(('confirmed_at__isnull', False), ('confirmed_by__isnull', False)), _connector='OR'), name='retention_run_in_order'),
+                    models.CheckConstraint(condition=models.Q(('people__gte', 1)), name='retention_run_people'),
+                ],
+            },
         ),
         migrations.CreateModel(
             name='PlannedPerson',
@@ -45,26 +52,12 @@ class Migration(migrations.Migration):
                 ('person', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='cases.person')),
                 ('run', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='persons', to='retention.run')),
             ],
-        ),
-        migrations.AddConstraint(
-            model_name='run',
-            constraint=models.CheckConstraint(condition=models.Q(('confirmed_by', None), models.Q(('confirmed_by', models.F('planned_by')), _negated=True), _connector='OR'), name='retention_run_two_persons'),
-        ),
-        migrations.AddConstraint(
-            model_name='run',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('confirmed_at', None), ('confirmed_by', None), ('finished_at', None)), models.Q(('confirmed_at__isnull', False), ('confirmed_by__isnull', False)), _connector='OR'), name='retention_run_in_order'),
-        ),
-        migrations.AddConstraint(
-            model_name='run',
-            constraint=models.CheckConstraint(condition=models.Q(('people__gte', 1)), name='retention_run_people'),
-        ),
-        migrations.AddConstraint(
-            model_name='plannedperson',
-            constraint=models.UniqueConstraint(fields=('run', 'person'), name='retention_person_once'),
-        ),
-        migrations.AddConstraint(
-            model_name='plannedperson',
-            constraint=models.CheckConstraint(condition=models.Q(('outcome__in', ['', 'emptied', 'kept'])), name='retention_person_outcome'),
+            options={
+                'constraints': [
+                    models.UniqueConstraint(fields=('run', 'person'), name='retention_person_once'),
+                    models.CheckConstraint(condition=models.Q(('outcome__in', ['', 'emptied', 'kept'])), name='retention_person_outcome'),
+                ],
+            },
         ),
         migrations.RunSQL(SQL),
     ]

@@ -57,12 +57,22 @@ class Migration(migrations.Migration):
                 ('changed_at', models.DateTimeField(db_default=quitledger.audit.database.ProgrammeNow())),
                 ('change_reason', models.CharField(blank=True, max_length=200)),
                 ('authority', models.UUIDField(blank=True, null=True)),
-                ('case', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='visits', to='cases.case')),
+                ('case', models.ForeignKey(db_constraint=False, on_delete=django.db.models.deletion.PROTECT, related_name='visits', to='cases.case')),
                 ('changed_by', models.ForeignKey(db_index=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('institution', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='institutions.institution')),
-                ('person', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='cases.person')),
+                ('institution', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='institutions.institution')),
+                ('person', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='cases.person')),
                 ('recorded_by', models.ForeignKey(db_index=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
             ],
+            options={
+                'indexes': [
+                    models.Index(fields=['institution', 'visit_on'], name='visits_visit_month'),
+                    models.Index(fields=['person', 'visit_on'], name='visits_visit_person'),
+                ],
+                'constraints': [
+                    models.UniqueConstraint(condition=models.Q(('in_force', True)), fields=('person', 'institution', 'visit_on'), name='visits_visit_one_a_day'),
+                    models.UniqueConstraint(fields=('id', 'person', 'institution', 'visit_on', 'in_force'), name='visits_visit_key'),
+                ],
+            },
         ),
         migrations.CreateModel(
             name='Service',
@@ -75,11 +85,20 @@ class Migration(migrations.Migration):
                 ('spacing_days', models.PositiveSmallIntegerField()),
                 ('entry_uid', models.UUIDField()),
                 ('version', models.PositiveIntegerField(default=1)),
-                ('institution', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='institutions.institution')),
-                ('person', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='cases.person')),
+                ('institution', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='institutions.institution')),
+                ('person', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='cases.person')),
                 ('staff', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='institutions.staffmember')),
-                ('visit', models.ForeignKey(db_constraint=False, on_delete=django.db.models.deletion.PROTECT, related_name='services', to='visits.visit')),
+                ('visit', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='services', to='visits.visit')),
             ],
+            options={
+                'constraints': [
+                    models.UniqueConstraint(fields=('visit', 'kind'), name='visits_service_once'),
+                    models.CheckConstraint(condition=models.Q(('kind__in', ['medication', 'counselling'])), name='visits_service_kind'),
+                    models.CheckConstraint(condition=models.Q(('spacing_days__gte', 1)), name='visits_service_spacing_days'),
+                    models.CheckConstraint(condition=models.Q(models.Q(('counselling_mode', ''), ('kind', 'medication')), models.Q(('counselling_mode__in', ['in_person', 'telephone']), ('kind', 'counselling')), _connector='OR'), name='visits_service_mode'),
+                    django.contrib.postgres.constraints.ExclusionConstraint(condition=models.Q(('in_force', True)), deferrable=django.db.models.constraints.Deferrable['IMMEDIATE'], expressions=[('person', '='), ('institution', '='), ('kind', '='), (models.Func(models.F('visit_on'), django.db.models.expressions.CombinedExpression(models.F('visit_on'), '+', models.F('spacing_days')), function='daterange', output_field=django.contrib.postgres.fields.ranges.DateRangeField()), '&&')], name='visits_service_spacing'),
+                ],
+            },
         ),
         migrations.CreateModel(
             name='MedicationLine',
@@ -88,11 +107,17 @@ class Migration(migrations.Migration):
                 ('supply_weeks', models.PositiveSmallIntegerField(verbose_name='週數')),
                 ('supply_days', models.PositiveSmallIntegerField(verbose_name='天數')),
                 ('version', models.PositiveIntegerField(default=1)),
-                ('institution', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='institutions.institution')),
+                ('institution', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='institutions.institution')),
                 ('medicine', models.ForeignKey(db_column='medicine_code', db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='visits.medicine', to_field='code')),
-                ('service', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='lines', to='visits.service')),
-                ('visit', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='visits.visit')),
+                ('service', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='lines', to='visits.service')),
+                ('visit', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='visits.visit')),
             ],
+            options={
+                'constraints': [
+                    models.UniqueConstraint(fields=('service', 'medicine'), name='visits_medication_line_once'),
+                    models.CheckConstraint(condition=models.Q(('supply_days__gte', 1), ('supply_weeks__gte', 1)), name='visits_medication_line_supply'),
+                ],
+            },
         ),
         migrations.CreateModel(
             name='WindowExtension',
@@ -108,6 +133,16 @@ class Migration(migrations.Migration):
                 ('decided_by', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
                 ('institution', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='institutions.institution')),
             ],
+            options={
+                'indexes': [
+                    models.Index(fields=['month'], name='visits_wind_month_674cd9_idx'),
+                ],
+                'constraints': [
+                    models.CheckConstraint(condition=models.Q(('month__day', 1)), name='visits_window_extension_first_day'),
+                    models.CheckConstraint(condition=models.Q(('reason', ''), _negated=True), name='visits_window_extension_reason'),
+                    models.CheckConstraint(condition=models.Q(models.Q(('county', ''), ('institution__isnull', True), ('reach', 'all')), models.Q(('institution__isnull', True), ('reach', 'county'), models.Q(('county', ''), _negated=True)), models.Q(('county', ''), ('institution__isnull', False), ('reach', 'institution')), _connector='OR'), name='visits_window_extension_reach'),
+                ],
+            },
         ),
         migrations.CreateModel(
             name='ServiceMonth',
@@ -121,65 +156,5 @@ class Migration(migrations.Migration):
             options={
                 'constraints': [models.UniqueConstraint(fields=('institution', 'month'), name='visits_service_month_once'), models.CheckConstraint(condition=models.Q(('month__day', 1)), name='visits_service_month_first_day')],
             },
-        ),
-        migrations.AddIndex(
-            model_name='visit',
-            index=models.Index(fields=['institution', 'visit_on'], name='visits_visit_month'),
-        ),
-        migrations.AddIndex(
-            model_name='visit',
-            index=models.Index(fields=['person', 'visit_on'], name='visits_visit_person'),
-        ),
-        migrations.AddConstraint(
-            model_name='visit',
-            constraint=models.UniqueConstraint(condition=models.Q(('in_force', True)), fields=('person', 'institution', 'visit_on'), name='visits_visit_one_a_day'),
-        ),
-        migrations.AddConstraint(
-            model_name='visit',
-            constraint=models.UniqueConstraint(fields=('id', 'person', 'institution', 'visit_on', 'in_force'), name='visits_visit_key'),
-        ),
-        migrations.AddConstraint(
-            model_name='service',
-            constraint=models.UniqueConstraint(fields=('visit', 'kind'), name='visits_service_once'),
-        ),
-        migrations.AddConstraint(
-            model_name='service',
-            constraint=models.CheckConstraint(condition=models.Q(('kind__in', ['medication', 'counselling'])), name='visits_service_kind'),
-        ),
-        migrations.AddConstraint(
-            model_name='service',
-            constraint=models.CheckConstraint(condition=models.Q(('spacing_days__gte', 1)), name='visits_service_spacing_days'),
-        ),
-        migrations.AddConstraint(
-            model_name='service',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('counselling_mode', ''), ('kind', 'medication')), models.Q(('counselling_mode__in', ['in_person', 'telephone']), ('kind', 'counselling')), _connector='OR'), name='visits_service_mode'),
-        ),
-        migrations.AddConstraint(
-            model_name='service',
-            constraint=django.contrib.postgres.constraints.ExclusionConstraint(condition=models.Q(('in_force', True)), deferrable=django.db.models.constraints.Deferrable['IMMEDIATE'], expressions=[('person', '='), ('institution', '='), ('kind', '='), (models.Func(models.F('visit_on'), django.db.models.expressions.CombinedExpression(models.F('visit_on'), '+', models.F('spacing_days')), function='daterange', output_field=django.contrib.postgres.fields.ranges.DateRangeField()), '&&')], name='visits_service_spacing'),
-        ),
-        migrations.AddConstraint(
-            model_name='medicationline',
-            constraint=models.UniqueConstraint(fields=('service', 'medicine'), name='visits_medication_line_once'),
-        ),
-        migrations.AddConstraint(
-            model_name='medicationline',
-            constraint=models.CheckConstraint(condition=models.Q(('supply_days__gte', 1), ('supply_weeks__gte', 1)), name='visits_medication_line_supply'),
-        ),
-        migrations.AddIndex(
-            model_name='windowextension',
-            index=models.Index(fields=['month'], name='visits_wind_month_674cd9_idx'),
-        ),
-        migrations.AddConstraint(
-            model_name='windowextension',
-            constraint=models.CheckConstraint(condition=models.Q(('month__day', 1)), name='visits_window_extension_first_day'),
-        ),
-        migrations.AddConstraint(
-            model_name='windowextension',
-            constraint=models.CheckConstraint(condition=models.Q(('reason', ''), _negated=True), name='visits_window_extension_reason'),
-        ),
-        migrations.AddConstraint(
-            model_name='windowextension',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('county', ''), ('institution__isnull', True), ('reach', 'all')), models.Q(('institution__isnull', True), ('reach', 'county'), models.Q(('county', ''), _negated=True)), models.Q(('county', ''), ('institution__isnull', False), ('reach', 'institution')), _connector='OR'), name='visits_window_extension_reach'),
         ),
     ]

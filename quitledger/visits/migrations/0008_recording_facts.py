@@ -6,5 +6,9 @@ SQL = Path(__file__).with_name("0008_recording_facts.sql").read_text(encoding="u
 
 
 class Migration(migrations.Migration):
-    dependencies = [("visits", "0007_implied_keys")]
+    dependencies = [
+        ("cases", "0003_find_person_by_any_key"),
+        ("institutions", "0005_lists"),
+        ("visits", "0006_hand_over"),
+    ]
     operations = [migrations.RunSQL(SQL)]
