@@ -5,8 +5,15 @@ import re
 from axe_playwright_python.base import AXE_FILE_NAME
 from playwright.sync_api import Page
 
+_CONTRAST = "color-contrast"
 _TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
-_OPTIONS = {"resultTypes": ["violations"], "runOnly": {"type": "tag", "values": _TAGS}}
+# Not the list of all that is right: bringing it here takes as long as finding it.
+_SIZES = ["target-size", "scrollable-region-focusable"]  # rules whose answer depends on sizes and places alone
+_ALL = {
+    "resultTypes": ["violations"], "runOnly": {"type": "tag", "values": _TAGS}, "rules": {_CONTRAST: {"enabled": False}},
+}  # fmt: skip
+_MARKUP = _ALL | {"rules": {rule: {"enabled": False} for rule in (_CONTRAST, *_SIZES)}}
+_RULES = {"all": _ALL, "markup": _MARKUP, "sizes": {"resultTypes": ["violations"], "runOnly": _SIZES}}
 
 # Words that stay Latin on a Chinese page: names of things that have no other.
 LATIN = {
@@ -48,6 +55,54 @@ _OUTLINE = """() => {
   };
 }"""
 
+# axe-core's rule of contrast on the kinds of text that are not known to be readable, three texts of each (the first may be
+# cut off, which tells nothing): what it finds, and the kinds of those that it finds readable.
+_UNREADABLE = """async (known) => {
+  const grounds = new Map();
+  const ground = (element) => {
+    if (!element) return "";
+    if (!grounds.has(element)) {
+      const { backgroundColor, backgroundImage, opacity, filter } = getComputedStyle(element);
+      const own = [backgroundColor, backgroundImage, opacity, filter].join();
+      const behind = ground(element.parentElement);
+      grounds.set(element, own === "rgba(0, 0, 0, 0),none,1,none" ? behind : `${own}/${behind}`);
+    }
+    return grounds.get(element);
+  };
+  const off = (element) => Boolean(element.closest("[aria-disabled=true], fieldset[disabled], :disabled")
+    || element.closest("label")?.control?.matches(":disabled"));
+  const kindOf = (element) => {
+    const { color, fontSize, fontWeight, textShadow } = getComputedStyle(element);
+    const control = element.matches("input, select, textarea, button") ? element.localName : "";
+    return [control, off(element), color, fontSize, fontWeight, textShadow, ground(element)].join(";");
+  };
+  const elements = new Set(document.querySelectorAll("input:not([type=hidden]), select, textarea"));
+  const walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  while (walk.nextNode()) if (walk.currentNode.nodeValue.trim()) elements.add(walk.currentNode.parentElement);
+  const kinds = new Map(), before = new Set(known), few = new Map();
+  for (const element of elements) {
+    const { width, height } = element.getBoundingClientRect();
+    if (width <= 1 || height <= 1 || !element.checkVisibility()) continue;
+    const kind = kindOf(element);
+    kinds.set(element, kind);
+    if (before.has(kind)) continue;
+    if (!few.has(kind)) few.set(kind, []);
+    if (few.get(kind).length < 3) few.get(kind).push(element);
+  }
+  if (!few.size) return [[], []];
+  const found = await axe.run({ include: [...few.values()].flat() }, {
+    runOnly: ["color-contrast"], resultTypes: ["violations", "passes"], elementRef: true,
+  });
+  const said = (rules) => rules.flatMap((rule) => rule.nodes);
+  const readable = new Set(said(found.passes).map((node) => kinds.get(node.element)));
+  for (const node of said(found.violations)) readable.delete(kinds.get(node.element));
+  const told = (node) => ({ target: node.target, failureSummary: node.failureSummary });
+  return [
+    found.violations.map(({ id, nodes }) => ({ id, nodes: nodes.map(told) })),
+    [...readable].filter(Boolean),
+  ];
+}"""
+
 # After a key was pressed, a focus set by script counts as one by keyboard.
 _UNSEEN_FOCUS = """() => {
   const all = document.querySelectorAll("a[href], button, input:not([type=hidden]), select, textarea, [tabindex='0']");
@@ -67,17 +122,25 @@ _TOO_WIDE = """() => {
 }"""
 
 
-def axe_findings(page: Page, *, contrast: bool = True) -> list[str]:
-    """What axe-core finds: the rule, the element, what is wrong with it; `contrast` takes half to nine tenths of the time."""
+_READABLE: set[str] = set()  # kinds of text that axe-core found readable
+
+
+def axe_findings(page: Page, *, rules: str = "all") -> list[str]:
+    """What axe-core finds: the rule, the element, what is wrong with it.
+
+    `rules`: all, those for markup, or those for sizes. Contrast is always asked, of which nothing counts but the colours,
+    the size and weight of a text and the grounds that it stands on: as it takes longer than all other rules together, a kind
+    of text that was readable on one page is not looked at again on the next.
+    """
     if not page.evaluate("() => 'axe' in window"):
         # From the site (served.py): half a megabyte handed over by Playwright each time takes longer than the rules.
         page.add_script_tag(url=f"/static/{AXE_FILE_NAME}").evaluate("element => element.remove()")
-    # Not the list of all that is right: bringing it here takes as long as finding it.
-    options = _OPTIONS | {"rules": {"color-contrast": {"enabled": contrast}}}
-    violations = page.evaluate("(options) => axe.run(options).then((found) => found.violations)", options)
+    violations = page.evaluate("(options) => axe.run(options).then((found) => found.violations)", _RULES[rules])
+    unread, readable = page.evaluate(_UNREADABLE, list(_READABLE))
+    _READABLE.update(readable)
     return [
         f"{rule['id']} {' '.join(map(str, node['target']))}: {node['failureSummary']}"
-        for rule in violations
+        for rule in [*violations, *unread]
         for node in rule["nodes"]
     ]
 
