@@ -22,6 +22,7 @@ from psycopg import sql
 
 from quitledger.accounts.keys import create_keys_file
 from quitledger.ops.binaries import Engine, found_engines
+from quitledger.ops.interpreter import settle
 from quitledger.ops.postgres import APPLICATION, OWNER, Cluster, DatabaseUrls
 
 from .folders import new_folder
@@ -66,6 +67,8 @@ from quitledger.accounts.scope import in_one_snapshot, scoped  # noqa: E402
 from quitledger.settings import database as describe  # noqa: E402
 
 from . import world  # noqa: E402
+
+settle()
 
 ENGINES = {str(engine): engine for engine in found_engines()}
 PRIMARY = next(iter(ENGINES))

@@ -112,8 +112,10 @@ def worker() -> None:
         leave_with_parent()
         from procrastinate.contrib.django import app
 
+        from .interpreter import settle
         from .jobs import DEAD_AFTER, HEARTBEAT_EVERY
 
+        settle()
         with app.replace_connector(app.connector.get_worker_connector()):  # type: ignore[attr-defined]
             app.run_worker(
                 delete_jobs="successful",

@@ -1,6 +1,5 @@
 """The web server: granian with our WSGI application and the collected static files. A child of `quitledger run`."""
 
-import gc
 import os
 import resource
 import sys
@@ -12,6 +11,7 @@ from granian import Granian
 from granian.constants import Interfaces
 from granian.log import LogLevels, logger
 
+from .interpreter import settle
 from .orphans import as_parent, leave_with_parent
 
 SLOTS = 4  # requests that each worker works on at once; each slot keeps one database connection, and one more watches
@@ -20,11 +20,6 @@ LONGEST_WAIT = 3.0  # seconds in a line
 _SAY_NO = 4  # threads that are left when all the others work or wait
 THREADS = SLOTS + 2 * PLACES + 3 + _SAY_NO  # of each worker; three for whoever watches the server
 _LONGEST_REQUEST = 10  # seconds a worker may take to finish what it is doing when it is told to stop
-_GARBAGE = (
-    50_000,
-    20,
-    20,
-)  # objects made before a worker looks for rings of them, and how often the survivors are looked at
 _CONNECTIONS = 4096  # open at once in each worker: browsers keep theirs; what comes beyond would wait unseen
 
 
@@ -77,15 +72,8 @@ def application() -> Callable[..., Any]:
 
     from .admission import Admission
 
-    _collect_seldom()
+    settle()
     return Admission(application, refusal(), slots=SLOTS, places=PLACES, longest_wait=LONGEST_WAIT)
-
-
-def _collect_seldom() -> None:
-    """What is loaded stays: nobody looks through it for garbage again, and through what requests leave less often."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(*_GARBAGE)
 
 
 if __name__ == "__main__":

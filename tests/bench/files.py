@@ -187,7 +187,9 @@ def main() -> None:
     from quitledger.batches.comparison_services import compare_list
     from quitledger.batches.models import Batch
     from quitledger.batches.services import ask_recording, check_batch, record_batch, upload_batch
+    from quitledger.ops.interpreter import settle
 
+    settle()
     what, content, by = sys.argv[1], Path(sys.argv[2]).read_bytes(), Actor(INSTITUTION, INSTITUTION, Role.RECORDER)
     result: dict[str, Any] = {}
     if what == "compare":
