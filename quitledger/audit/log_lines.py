@@ -1,7 +1,8 @@
 """How a line of the log is written: when (UTC), how grave, by which part, what. One event is one line that nobody forges.
 
 The log tells of faults, refusals and jobs, never what was typed or recorded. What the database says of a row it refused
-(DETAIL: …) is left out: it holds the row's values.
+(DETAIL: …) is left out: it holds the row's values. That the database is away is said in a few words each time: where in the
+program it was missed tells nothing, and everybody misses it.
 """
 
 import logging
@@ -10,10 +11,13 @@ import time
 import traceback
 from types import TracebackType
 
+from django.db import InterfaceError, OperationalError
+
 _FORMAT = "{asctime}.{msecs:03.0f}Z {levelname} {name} {message}"
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _CONTINUED = "\n  | "  # no line of ours begins so: what stands behind it belongs to the line above
 _NEXT_ERROR = re.compile(r"^(?:The above exception|During handling|Traceback|  File )")
+_AWAY = ("08", "57P")  # SQLSTATE: connection exception, operator intervention
 _OF_A_ROW = re.compile(r"^(?:DETAIL|CONTEXT|HINT|QUERY|WHERE|STATEMENT|LINE \d+):")
 
 
@@ -32,8 +36,17 @@ class LineFormatter(logging.Formatter):
         self, ei: tuple[type[BaseException], BaseException, TracebackType | None]
     ) -> str:
         told, of_a_row = [""], False
-        for line in "".join(traceback.format_exception(*ei)).splitlines():
+        lines = traceback.format_exception_only(ei[1]) if _is_away(ei[1]) else traceback.format_exception(*ei)
+        for line in "".join(lines).splitlines():
             of_a_row = bool(_OF_A_ROW.match(line)) or (of_a_row and not _NEXT_ERROR.match(line))
             if not of_a_row:
                 told.append(line)
         return _CONTINUED.join(told).lstrip("\n")
+
+
+def _is_away(error: BaseException) -> bool:
+    """True where there is no way to the database, or none any longer."""
+    if not isinstance(error, (InterfaceError, OperationalError)) or error.__cause__ is None:
+        return False
+    state: str | None = getattr(error.__cause__, "sqlstate", None)
+    return state is None or state.startswith(_AWAY)

@@ -4,8 +4,9 @@ import logging
 import re
 import sys
 
+import psycopg
 import pytest
-from django.db import IntegrityError, connection
+from django.db import IntegrityError, OperationalError, connection
 
 from quitledger.accounts.scope import scoped
 from quitledger.audit.log_lines import LineFormatter
@@ -61,3 +62,22 @@ def test_what_the_database_says_of_a_row_that_it_refused_stays_out(db: object) -
     assert "while recording" in line
     assert "Failing row" not in line
     assert "7365637265742d696e2d612d726f77" not in line
+
+
+@pytest.mark.parametrize(
+    ("cause", "few"),
+    [
+        (psycopg.OperationalError("connection refused"), True),
+        (psycopg.errors.AdminShutdown("terminating connection"), True),
+        (psycopg.errors.ConnectionFailure("gone"), True),
+        (psycopg.errors.LockNotAvailable("lock timeout"), False),
+        (None, False),  # ours
+    ],
+)
+def test_that_the_database_is_away_takes_few_words(cause: Exception | None, few: bool) -> None:
+    try:
+        raise OperationalError(str(cause)) from cause
+    except OperationalError:
+        lines = line_of("went wrong", error=True).splitlines()
+    assert str(cause) in lines[-1]
+    assert (len(lines) == 2) == few
