@@ -85,7 +85,7 @@ class FileForm(Form):
     """A file to be imported."""
 
     file = forms.FileField(
-        label=gettext_lazy("檔案"), widget=forms.FileInput(attrs={"accept": ACCEPT}),
+        label=gettext_lazy("檔案"), allow_empty_file=True, widget=forms.FileInput(attrs={"accept": ACCEPT}),
         help_text=gettext_lazy("CSV（UTF-8 或 Big5）、XLSX 或 ODS，第一列是欄位名稱"),
     )  # fmt: skip
 
