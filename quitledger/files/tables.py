@@ -9,6 +9,7 @@ from functools import cached_property
 from io import BufferedReader
 from itertools import chain, islice
 from threading import RLock
+from typing import Any
 
 from quitledger.policy.problem import Problem, Refused
 from quitledger.policy.sentences import Sentence, Words
@@ -86,7 +87,7 @@ def read_table(content: bytes | BufferedReader, *, most_rows: int | None) -> Ite
 def _told(reading: "subprocess.Popen[bytes]", most_rows: int | None) -> Table:
     assert reading.stdout
     answers = map(json.loads, filter(lambda line: line.endswith(b"\n"), reading.stdout))
-    first = next(answers, {})
+    first: dict[str, Any] = next(answers, {})
     if "kind" not in first:
         raise _refused(**first)
 
