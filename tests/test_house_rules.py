@@ -26,7 +26,7 @@ PACKAGE = ROOT / "quitledger"
 SOURCES = sorted(path for path in PACKAGE.rglob("*.py") if "migrations" not in path.parts)
 RULES = sorted(PACKAGE.glob("*/rules.py"))
 SERVICES = sorted(PACKAGE.glob("*/*services.py"))
-ROOMS = sorted({path.parent.name for path in PACKAGE.glob("*/apps.py")} | {"policy", "interop"})
+ROOMS = sorted({path.parent.name for path in PACKAGE.glob("*/apps.py")} | {"policy", "interop", "files"})
 
 
 def name_of(path: Path) -> str:

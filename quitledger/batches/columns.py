@@ -19,7 +19,6 @@ from quitledger.policy.sentences import Sentence, Several, Words
 from quitledger.visits.courses import COUNSELLING, LABELS, MEDICATION
 from quitledger.visits.rules import COUNSELLING_MODES
 
-TITLES_WITHIN = 10  # lines at the top of a file, of which one holds the titles; notes may stand above it
 _LONGEST = 500  # characters of a text without a width of its own; the rules say what is too long
 _SERIAL_ZERO = date(1899, 12, 30)  # day 0 of spreadsheet programs
 _SERIAL = re.compile(r"[0-9]{4,5}")  # no way of writing a date has so few digits
@@ -279,7 +278,7 @@ def plain_title(title: str) -> str:
     """A title as titles are compared: what stands in brackets, spaces and signs are left out."""
     text = unicodedata.normalize("NFKC", title).lower()
     text = re.sub(r"\(.*?\)|\[.*?\]|【.*?】", "", text)
-    return re.sub(r"[\s_\-.*:＊#/]+", "", text)
+    return re.sub(r"[\s\x00_\-.*:＊#/]+", "", text)
 
 
 def _known_titles(kind: Kind) -> dict[str, str]:
@@ -311,7 +310,7 @@ def find_titles(
 
     A problem where no line can hold titles. Field: file.
     """
-    tried = [_titles(line, cells, kind, remembered) for line, cells in lines[:TITLES_WITHIN]]
+    tried = [_titles(line, cells, kind, remembered) for line, cells in lines]
     best = max(tried, key=lambda one: len(one.places), default=None)
     if best is None:
         return [Problem("file-empty", "檔案沒有資料。", "file")]

@@ -4,7 +4,6 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
-from itertools import islice
 from typing import Any
 from uuid import UUID
 
@@ -17,7 +16,7 @@ from quitledger.accounts.keys import keys
 from quitledger.accounts.permissions import Permission
 from quitledger.audit import journal
 from quitledger.audit.database import programme_now
-from quitledger.interop.tables import read_table
+from quitledger.files.tables import read_table
 from quitledger.policy import TAIPEI, policy_on
 from quitledger.policy.identity import normalise
 from quitledger.policy.problem import Problem, Refused
@@ -25,7 +24,7 @@ from quitledger.policy.sentence_json import packed_problem, unpacked_problem
 from quitledger.policy.sentences import Sentence, Several, Words
 from quitledger.visits.models import Visit
 
-from .columns import COLUMNS, TITLES_WITHIN, Kind, Titles, cells_of, find_titles, missing_of, plain_title, read_row
+from .columns import COLUMNS, Kind, Titles, cells_of, find_titles, missing_of, plain_title, read_row
 from .comparing import Listed, Match, Pair, Recorded, compare
 from .models import ColumnChoice, Comparison
 from .services import check_size
@@ -146,17 +145,14 @@ def _listed(content: bytes, by: Actor) -> tuple[list[Listed], list[Compared], di
     choices = ColumnChoice.objects.filter(institution_id=by.at_institution(), kind=Kind.VISITS)
     remembered = dict(choices.values_list("title", "column"))
     with read_table(content, most_rows=settings.COMPARISON_MOST_ROWS) as table:
-        lines = iter(table)
-        first = list(islice(lines, TITLES_WITHIN))
-        titles = find_titles(first, Kind.VISITS, remembered)
+        titles = find_titles(table.first, Kind.VISITS, remembered)
         if not isinstance(titles, Titles):
             raise Refused(titles)
         missing = missing_of(Kind.VISITS, titles.places)
         if missing:
             raise TitlesUnknown([_missing(names) for names in missing], titles.titles)
         places = {name: place for name, place in titles.places.items() if name in _ASKED}
-        rows = [(line, cells_of(cells, places)) for line, cells in first if line > titles.line]
-        rows += [(line, cells_of(cells, places)) for line, cells in lines]
+        rows = [(line, cells_of(cells, places)) for line, cells in table.rows(titles.line)]
     names = Names([cells for _line, cells in rows], by)
     listed: list[Listed] = []
     unread: list[Compared] = []

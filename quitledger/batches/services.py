@@ -27,14 +27,14 @@ from quitledger.accounts.scope import scoped, try_twice
 from quitledger.audit import journal
 from quitledger.audit.database import programme_now
 from quitledger.audit.staging import Aside, as_copied, copy_in
-from quitledger.interop.tables import read_table
+from quitledger.files.tables import read_table
 from quitledger.policy import TAIPEI, policy_on
 from quitledger.policy.problem import Problem, Refused
 from quitledger.policy.sentence_json import packed_problem, unpacked_problem
 from quitledger.policy.sentences import Sentence
 
 from . import visit_rows
-from .columns import COLUMNS, TITLES_WITHIN, Kind, Titles, cells_of, find_titles, missing_of, plain_title
+from .columns import COLUMNS, Kind, Titles, cells_of, find_titles, missing_of, plain_title
 from .models import Batch, BatchFile, ColumnChoice, Row
 from .person_rows import PersonRows
 from .verdicts import Verdict
@@ -346,13 +346,11 @@ def _read_file(batch: Batch, head: Head, content: bytes, by: Actor) -> Head:
     """Hold the rows of a file, part by part; or ask what its columns are. Raises Refused."""
     with read_table(content, most_rows=settings.BATCH_MOST_ROWS) as table:
         batch.file_format = table.kind
-        lines = iter(table)
-        first = list(islice(lines, TITLES_WITHIN))
-        head = _with_titles(batch, head, first, by)
+        head = _with_titles(batch, head, table.first, by)
         with scoped(by):
             missing = missing_of(Kind(batch.kind), head.places)
             if missing:
-                head.samples = [line for number, line in first if number > head.line][:_SAMPLES]
+                head.samples = [line for number, line in table.first if number > head.line][:_SAMPLES]
                 journal.record("batch.ask_columns", record_type="batch", uids=[batch.uid])
             head.keep(batch)
             batch.rows, batch.done = None, 0
@@ -360,7 +358,7 @@ def _read_file(batch: Batch, head: Head, content: bytes, by: Actor) -> Head:
             _step(batch, State.ASKING if missing else State.READING, **said)
         if missing:
             return head
-        waiting = _after(first, lines, head.line)
+        waiting = table.rows(head.line)
         while part := list(islice(waiting, AT_ONCE)):
             with scoped(by):
                 _hold(batch, head, part, by)
@@ -369,11 +367,6 @@ def _read_file(batch: Batch, head: Head, content: bytes, by: Actor) -> Head:
     if not batch.done:
         raise Refused([Problem("file-empty", "檔案沒有資料列。", "file")])
     return head
-
-
-def _after(first: list[tuple[int, list[str]]], lines: Iterator[tuple[int, list[str]]], titles: int) -> Iterator[tuple[int, list[str]]]:  # fmt: skip
-    yield from (line for line in first if line[0] > titles)
-    yield from lines
 
 
 def _with_titles(batch: Batch, head: Head, first: list[tuple[int, list[str]]], by: Actor) -> Head:

@@ -1,33 +1,22 @@
-"""Lists as files (CSV, XLSX): every cell read by its column, every bad row reported with its line and its reasons."""
+"""Lists as files: every cell read by its column, every bad row reported with its line and its reasons."""
 
-import csv
-import re
-import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime
-from io import BytesIO, StringIO
+from datetime import date
+from io import BufferedReader
 from typing import Any, Protocol
-from zipfile import BadZipFile, ZipFile, is_zipfile
 
 from django.db import DataError, IntegrityError, transaction
-from python_calamine import CalamineError, load_workbook
 
 from quitledger.accounts.actors import Actor
+from quitledger.files import tables
 from quitledger.policy import DateError, parse_date, parse_month
 from quitledger.policy.problem import Problem, Refused
 from quitledger.policy.sentences import Sentence, Several, Words
 
 WORDS = {"是": True, "否": False, "Y": True, "N": False, "1": True, "0": False}
 YES_NO = {"yes": Words("是"), "no": Words("否")}
-_TITLES_WITHIN = 10  # lines at the top of a file, of which one holds the titles; notes may stand above it
 _LONGEST_NUMBER = 9  # digits
-_MOST_PARTS = 1_000  # of a spreadsheet, which is an archive
-_MOST_UNPACKED = 64_000_000  # bytes of all its parts
-_MOST_CELLS = 5_000_000  # up to the last row and column: the reader keeps them all, the empty ones too
-_OTHER_KINDS = {"content.xml", "xl/workbook.bin"}  # of spreadsheets, which have other ways to be large
-_PLACE = re.compile(rb"""\br\s*=\s*["']([A-Za-z]*)(\d+)["']""")
-_ROW, _CELL = re.compile(rb"<(?:\w+:)?row\b"), re.compile(rb"<(?:\w+:)?c\b")
 
 
 class Unreadable(ValueError):
@@ -127,118 +116,27 @@ def one_of(labels: Mapping[str, str]) -> Callable[[str], str]:
 Cells = dict[str, str]  # title → text
 
 
-def read_table(content: bytes, columns: Sequence[Column]) -> list[tuple[int, Cells]]:
-    """The rows of a CSV (UTF-8 or Big5) or XLSX file with their lines, counted from 1. Empty lines are left out.
+def read_table(
+    content: bytes | BufferedReader, columns: Sequence[Column], *, most_rows: int | None
+) -> list[tuple[int, Cells]]:
+    """The rows of a file with their lines, counted from 1; empty ones are left out. `content`, `most_rows`: as tables.read_table.
 
-    The titles stand in one of the first lines; notes may stand above them. Raises Refused where the file cannot be
-    read or lacks a column.
+    Raises Refused where the file cannot be read or lacks a column.
     """
-    lines = list(_xlsx(content) if is_zipfile(BytesIO(content)) else _csv(content))
-    needed = [column.title for column in columns if not column.optional]
-    head = next((n for n, cells in enumerate(lines[:_TITLES_WITHIN]) if set(needed) <= set(cells)), None)
-    if head is None:
-        best = max(lines[:_TITLES_WITHIN], key=lambda cells: len(set(needed) & set(cells)), default=[])
-        missing = [title for title in needed if title not in best]
-        message = Sentence("檔案缺少欄位：{columns}。請對照範例檔。", columns=Several(missing))
-        raise Refused([Problem("column-missing", message, missing[0])])
-    titles = lines[head]
-    twice = sorted({title for title in titles if title and titles.count(title) > 1})
-    if twice:
-        message = Sentence("欄位重複：{columns}。請只留一欄。", columns=Several(twice))
-        raise Refused([Problem("column-twice", message, twice[0])])
-    rows = enumerate(lines[head + 1 :], start=head + 2)
-    return [(line, dict(zip(titles, cells, strict=False))) for line, cells in rows if any(cells)]
-
-
-def _csv(content: bytes) -> Iterator[list[str]]:
-    reader = csv.reader(StringIO(_decoded(content), newline=""))
-    try:
-        for cells in reader:
-            yield [_unguarded(cell.strip()) for cell in cells]
-    except csv.Error:
-        raise _unreadable(
-            Sentence("第 {line} 行起無法讀取。請另存成 CSV 或 XLSX 再試一次。", line=reader.line_num)
-        ) from None
-
-
-def _decoded(content: bytes) -> str:
-    for encoding in ("utf-8-sig", "cp950"):
-        try:
-            return content.decode(encoding)
-        except UnicodeDecodeError:
-            continue
-    raise _unreadable(Words("檔案不是 UTF-8 也不是 Big5 的文字。請另存成 CSV（UTF-8）或 XLSX。"))
-
-
-def _xlsx(content: bytes) -> Iterator[list[str]]:
-    """The first sheet. A formula is read as the value that the spreadsheet program last worked out."""
-    _require_modest(content)
-    try:
-        sheet = load_workbook(BytesIO(content)).get_sheet_by_index(0).to_python(skip_empty_area=False)
-    except (CalamineError, IndexError, ValueError):
-        raise _unreadable_sheet() from None
-    return ([_text(cell) for cell in cells] for cells in sheet)
-
-
-def _require_modest(content: bytes) -> None:
-    """Raises Refused for a spreadsheet that is small and becomes huge where it is read: two cells far apart are enough."""
-    try:
-        with ZipFile(BytesIO(content)) as archive:
-            parts = archive.infolist()
-            if len(parts) > _MOST_PARTS or sum(part.file_size for part in parts) > _MOST_UNPACKED:
-                raise _too_large()
-            if _OTHER_KINDS & set(archive.namelist()):
-                raise ValueError
-            # A part that is longer than its entry says is an error here.
-            if any(_most_cells(archive.read(part)) > _MOST_CELLS for part in parts):
-                raise _too_large()
-    except (BadZipFile, RuntimeError, ValueError, EOFError, OSError, zlib.error):
-        raise _unreadable_sheet() from None
-
-
-def _most_cells(part: bytes) -> int:
-    """How many cells a part of a spreadsheet can span at most, wherever they say that they stand."""
-    places = set(_PLACE.findall(part))
-    rows = max((int(row) for _column, row in places), default=0) + len(_ROW.findall(part))
-    columns = max((_number(column) for column, _row in places), default=0)
-    return rows * (columns + max(len(_CELL.findall(row)) for row in _ROW.split(part)))
-
-
-def _number(column: bytes) -> int:
-    """Of a column by its letters: A is 1, AA is 27."""
-    number = 0
-    for letter in column.upper():
-        number = number * 26 + letter - ord("A") + 1
-    return number
-
-
-def _text(cell: object) -> str:
-    """A cell as it would be typed."""
-    if isinstance(cell, bool):
-        return Words("是") if cell else Words("否")
-    if isinstance(cell, float):
-        return str(int(cell)) if cell.is_integer() else str(cell)
-    if isinstance(cell, datetime):
-        return cell.date().isoformat()
-    return _unguarded(str(cell).strip())
-
-
-def _unguarded(cell: str) -> str:
-    """Without the sign that our downloads put before what a spreadsheet program would take for a formula."""
-    return cell[1:] if len(cell) > 1 and cell[0] == "'" and cell[1] in "=+-@" else cell
-
-
-def _unreadable(message: str) -> Refused:
-    return Refused([Problem("file-unreadable", message)])
-
-
-def _unreadable_sheet() -> Refused:
-    return _unreadable(Words("試算表無法讀取。請用試算表程式開啟後另存成 XLSX 再試一次。"))
-
-
-def _too_large() -> Refused:
-    words = Words("試算表展開後太大。請把要匯入的列複製到新的試算表，或另存成 CSV 再試一次。")
-    return Refused([Problem("file-too-large", words)])
+    needed = {column.title for column in columns if not column.optional}
+    with tables.read_table(content, most_rows=most_rows) as table:
+        head = next((head for head in table.first if needed <= set(head[1])), None)
+        if head is None:
+            best = max((cells for _line, cells in table.first), key=lambda cells: len(needed & set(cells)), default=[])
+            missing = [column.title for column in columns if column.title in needed - set(best)]
+            message = Sentence("檔案缺少欄位：{columns}。請對照範例檔。", columns=Several(missing))
+            raise Refused([Problem("column-missing", message, "file")])
+        line, titles = head
+        twice = sorted({title for title in titles if title and titles.count(title) > 1})
+        if twice:
+            message = Sentence("欄位重複：{columns}。請只留一欄。", columns=Several(twice))
+            raise Refused([Problem("column-twice", message, "file")])
+        return [(number, dict(zip(titles, cells, strict=False))) for number, cells in table.rows(line)]
 
 
 # --- Rows ------------------------------------------------------------------------------------------------------------

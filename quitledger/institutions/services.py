@@ -338,7 +338,7 @@ def import_institutions(content: bytes, *, good_rows_only: bool, by: Actor) -> I
     """Import institutions from a file (columns INSTITUTION_COLUMNS): all or, where chosen, the good rows only."""
     by.require(Permission.REGISTER_RECORD)
     return imports.import_rows(
-        imports.read_table(content, INSTITUTION_COLUMNS),
+        imports.read_table(content, INSTITUTION_COLUMNS, most_rows=None),
         INSTITUTION_COLUMNS,
         InstitutionRow,
         record_institution,
@@ -351,7 +351,7 @@ def import_staff(content: bytes, *, good_rows_only: bool, by: Actor) -> ImportRe
     """Import staff and their contracts from a file (columns STAFF_COLUMNS): all or, where chosen, the good rows only."""
     by.require(Permission.REGISTER_RECORD)
     return imports.import_rows(
-        imports.read_table(content, STAFF_COLUMNS),
+        imports.read_table(content, STAFF_COLUMNS, most_rows=None),
         STAFF_COLUMNS,
         StaffRow,
         record_staff,

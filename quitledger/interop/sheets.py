@@ -10,6 +10,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from xml.sax.saxutils import escape, quoteattr
 
+from quitledger.files.sheet_reading import FORMULA_STARTS
 from quitledger.policy import TAIPEI, format_roc
 
 # What the files are (media types).
@@ -31,8 +32,6 @@ class Sheet:
     widths: Sequence[int] = ()
 
 
-# What spreadsheet programs take for the start of a formula, or skip before one (OWASP, "CSV Injection").
-_FORMULA_STARTS = (*"=+-@＝＋－＠", "\t", "\r", "\n")
 _LINE_ENDS = re.compile(r"\r\n?")
 # A reader of ODF takes a run of spaces for one and drops those at the ends of a paragraph (ODF 1.2 part 1, §6.1.2).
 _SPACING = re.compile(r"\t|^ +| +$|(?<= ) +")
@@ -58,7 +57,7 @@ def _plain(cell: Cell) -> str | int | float | Decimal:
     if isinstance(cell, date):
         return format_roc(cell)
     if isinstance(cell, str):
-        return f"'{cell}" if cell.startswith(_FORMULA_STARTS) else cell
+        return f"'{cell}" if cell.startswith(FORMULA_STARTS) else cell
     return "" if cell is None else cell
 
 

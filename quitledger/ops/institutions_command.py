@@ -1,4 +1,4 @@
-"""`quitledger institutions` and `quitledger medicines`: the agency's lists, imported from CSV."""
+"""`quitledger institutions` and `quitledger medicines`: the agency's lists, imported from files."""
 
 from typing import IO
 
@@ -20,8 +20,8 @@ def institutions() -> None:
 @good_rows_only_option
 def import_institutions(file: IO[bytes], good_rows_only: bool) -> None:
     """\b
-    由 CSV 匯入特約醫事機構（UTF-8 或 Big5）。
-    Import contracted institutions from CSV (UTF-8 or Big5).
+    由 CSV（UTF-8 或 Big5）、XLSX 或 ODS 匯入特約醫事機構。
+    Import contracted institutions from CSV (UTF-8 or Big5), XLSX or ODS.
     """
     import_list(file, "quitledger.institutions.services.import_institutions", good_rows_only=good_rows_only)
 
@@ -31,8 +31,8 @@ def import_institutions(file: IO[bytes], good_rows_only: bool) -> None:
 @good_rows_only_option
 def import_staff(file: IO[bytes], good_rows_only: bool) -> None:
     """\b
-    由 CSV 匯入醫事人員與人員合約（UTF-8 或 Big5）。
-    Import staff and their contracts from CSV (UTF-8 or Big5).
+    由 CSV（UTF-8 或 Big5）、XLSX 或 ODS 匯入醫事人員與人員合約。
+    Import staff and their contracts from CSV (UTF-8 or Big5), XLSX or ODS.
     """
     import_list(file, "quitledger.institutions.services.import_staff", good_rows_only=good_rows_only)
 
@@ -50,7 +50,7 @@ def medicines() -> None:
 @good_rows_only_option
 def import_medicines(file: IO[bytes], good_rows_only: bool) -> None:
     """\b
-    由 CSV 匯入補助藥品；已有的藥品代碼更新為檔案的內容。
-    Import medicines from CSV; a known code is brought up to the file.
+    由 CSV（UTF-8 或 Big5）、XLSX 或 ODS 匯入補助藥品；已有的藥品代碼更新為檔案的內容。
+    Import medicines from CSV (UTF-8 or Big5), XLSX or ODS; a known code is brought up to the file.
     """
     import_list(file, "quitledger.visits.services.import_medicines", good_rows_only=good_rows_only)

@@ -30,6 +30,7 @@ from quitledger.batches.services import (
     upload_batch,
 )
 from quitledger.cases.models import Case
+from quitledger.files.sheet_reading import LONGEST_CELL
 from quitledger.institutions.imports import Column
 from quitledger.interop.sheets import Cell
 from quitledger.policy.identity import mask
@@ -48,7 +49,6 @@ LIST_ROWS = 25
 _FORM_BYTES = 65_536  # of a request beside the file
 MOST_REQUEST_BYTES = settings.BATCH_MOST_MEGABYTES * 1_048_576 + _FORM_BYTES
 ACCEPT = ".csv,.xlsx,.ods,text/csv"  # a hint to the file chooser; the content decides
-_LONGEST_CELL = 2_000
 _TAGS = {"good": "ok", "same": "in", "conflict": "warn", "refused": "bad", "waiting": ""}
 _PROBLEMS = ("conflict", "refused")
 SHOWN: dict[str, tuple[Words, tuple[str, ...]]] = {
@@ -104,7 +104,7 @@ class RowForm(Form):
         super().__init__(*args, **kwargs)
         for column in COLUMNS[kind]:
             field = PlainTextField(
-                label=column.title, help_text=column.hint, required=False, max_length=_LONGEST_CELL,
+                label=column.title, help_text=column.hint, required=False, max_length=LONGEST_CELL,
                 widget=forms.TextInput(attrs={"autocomplete": "off"}),
             )  # fmt: skip
             self.fields[column.name] = shown(field, grow=True, asked=not column.optional)

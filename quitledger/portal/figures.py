@@ -15,6 +15,7 @@ from quitledger.policy.roc_formats import ROC_EPOCH
 from quitledger.policy.sentences import Sentence, Words
 from quitledger.statistics.indicators import Grouping, Part
 from quitledger.statistics.measures import HIDDEN, Basis, Measured, Period
+from quitledger.statistics.reports import BASES
 
 from .forms import Form, RocDateField, shown
 from .languages import said
@@ -25,10 +26,7 @@ class BasisForm(Form):
     """Whose contract counts, and up to which day."""
 
     all_optional = True
-    basis = forms.ChoiceField(
-        label=Words("合約機構與人員"), required=False,
-        choices=[(Basis.ANY_DAY.value, Words("當年任一日有合約")), (Basis.LAST_DAY.value, Words("期末當日有合約"))],
-    )  # fmt: skip
+    basis = forms.ChoiceField(label=Words("合約機構與人員"), required=False, choices=list(BASES.items()))
     until = shown(RocDateField(label=Words("算到哪一天"), required=False), width="m")
 
     @property

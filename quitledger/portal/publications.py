@@ -117,11 +117,9 @@ def _made_up(request: Request) -> tuple[str, ...]:
 # --- Publishing ----------------------------------------------------------------------------------------------------------
 
 
-class AskedForm(Form):
-    """What is to be published of a year: whose contract counts, and up to which day."""
+class AskedForm(BasisForm):
+    """What is to be published of a year; up to which day is for the rules to say."""
 
-    all_optional = True
-    basis = forms.ChoiceField(label=Words("合約機構與人員"), required=False, choices=list(BASES.items()))
     until = shown(
         RocDateField(label=Words("統計到"), required=False, help_text=Words("不填就是全年；還沒過完的年度到今天")),
         width="m",
@@ -153,7 +151,7 @@ def statistics_publish(request: Request, year: int) -> HttpResponse:
     if not asked.is_valid():
         return _review(request, year, asked, status=422)
     what: dict[str, Any] = {
-        "year": year, "basis": Basis(asked.cleaned_data["basis"] or Basis.ANY_DAY), "until": asked.cleaned_data["until"]
+        "year": year, "basis": asked.basis_asked, "until": asked.cleaned_data["until"]
     }  # fmt: skip
     form = PublishForm(request.POST) if request.method == "POST" else None
     if form is not None and form.is_valid():

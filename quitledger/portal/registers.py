@@ -36,6 +36,7 @@ from quitledger.policy.sentences import Sentence, Words
 from quitledger.visits.findings import findings
 from quitledger.visits.rules import LABELS
 
+from .batches import ACCEPT
 from .downloads import table_file
 from .forms import Form, PlainTextField, add_problems, shown
 from .languages import day_said, is_english, said
@@ -84,8 +85,9 @@ class FileForm(Form):
     """A file to be imported."""
 
     file = forms.FileField(
-        label=gettext_lazy("檔案"), help_text=gettext_lazy("CSV（UTF-8 或 Big5）或 XLSX，第一列是欄位名稱")
-    )
+        label=gettext_lazy("檔案"), allow_empty_file=True, widget=forms.FileInput(attrs={"accept": ACCEPT}),
+        help_text=gettext_lazy("CSV（UTF-8 或 Big5）、XLSX 或 ODS，第一列是欄位名稱"),
+    )  # fmt: skip
 
     def clean_file(self) -> bytes:
         """Its content."""
@@ -354,10 +356,7 @@ def register_import(request: Request, register: str) -> HttpResponse:
 
 
 def _import(request: Request, register: Register, content: bytes, *, good_rows_only: bool, trial: bool) -> ImportReport:
-    rows = imports.read_table(content, register.columns)
-    if len(rows) > MOST_ROWS:
-        words = _("檔案有 %(n)s 列；一次最多 %(most)s 列，請分成幾份。") % {"n": len(rows), "most": MOST_ROWS}
-        raise Refused([imports.Problem("file-too-long", words)])
+    rows = imports.read_table(content, register.columns, most_rows=MOST_ROWS)
     return imports.import_rows(
         rows, register.columns, register.make, register.record, good_rows_only=good_rows_only, trial=trial,
         by=request.desk.actor,

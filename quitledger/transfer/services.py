@@ -151,7 +151,8 @@ def _as_one_request(kind: Kind, by: Actor) -> Iterator[None]:
 def _rows(path: Path, kind: Kind, report: Report) -> Iterator[_Row]:
     """The rows that can be read; the others are refused."""
     try:
-        table = read_table(path.read_bytes(), kind.columns)
+        with path.open("rb") as file:
+            table = read_table(file, kind.columns, most_rows=None)
     except Refused as refused:
         raise Refused([
             Problem(one.code, Sentence("{file}：{message}", file=path.name, message=one.message), kind.stem)

@@ -456,7 +456,7 @@ def import_medicines(content: bytes, *, good_rows_only: bool, by: Actor) -> Impo
     """Import medicines from a file (columns MEDICINE_COLUMNS): all or, where chosen, the good rows only."""
     by.require(Permission.MEDICINE_IMPORT)
     return imports.import_rows(
-        imports.read_table(content, MEDICINE_COLUMNS),
+        imports.read_table(content, MEDICINE_COLUMNS, most_rows=None),
         MEDICINE_COLUMNS,
         MedicineRow,
         record_medicine,

@@ -47,10 +47,12 @@ def with_intake(person: Sequence[str], day: str = "114/3/20", **changes: str) ->
     return (*person, *(said | changes).values())
 
 
-def csv_of(*rows: Sequence[object], titles: Sequence[str] = VISIT_TITLES, encoding: str = "utf-8") -> bytes:
+def csv_of(
+    *rows: Sequence[object], titles: Sequence[str] = VISIT_TITLES, encoding: str = "utf-8", delimiter: str = ","
+) -> bytes:
     """A CSV file."""
     text = io.StringIO()
-    csv.writer(text).writerows([titles, *rows])
+    csv.writer(text, delimiter=delimiter).writerows([titles, *rows])
     return text.getvalue().encode(encoding)
 
 
@@ -93,6 +95,13 @@ def bomb() -> bytes:
     """A small archive that unpacks to half a gigabyte."""
     parts = parts_of(xlsx_of())
     return zipped(parts | {"xl/worksheets/sheet1.xml": b" " * 500_000_000})
+
+
+def lying() -> bytes:
+    """A workbook of which one part is longer than its entry says."""
+    parts = parts_of(xlsx_of())
+    honest = zipped(parts | {"zeros": bytes(3_000_000)})
+    return honest.replace((3_000_000).to_bytes(4, "little"), (1_000).to_bytes(4, "little"))
 
 
 def far_apart() -> bytes:

@@ -432,6 +432,19 @@ def test_a_file_that_cannot_be_read_is_refused_and_not_kept(recorder):
         assert (Row.objects.count(), BatchFile.objects.count()) == (0, 0)
 
 
+@pytest.mark.parametrize(("kind", "row", "titles"), [
+    (Kind.VISITS, a_visit(), VISIT_TITLES),
+    (Kind.PERSONS, with_intake(a_person()), (*PERSON_TITLES, *INTAKE_TITLES)),
+])  # fmt: skip
+def test_a_sign_that_cannot_be_stored_is_refused_in_its_row(recorder, kind, row, titles):
+    spoiled = [[*row[:place], f"{row[place]}\x00", *row[place + 1 :]] for place in range(len(row))]
+    batch = sent(csv_of(*spoiled, titles=titles), kind)
+    assert batch.state == Batch.State.CHECKED
+    assert {status for status, _problems in rows_of(batch).values()} == {"refused"}
+    content = "院內名單\r\n".encode() + csv_of(row, titles=[f"{title}\x00" for title in titles])
+    assert rows_of(sent(content, kind)) == {3: ("good", [])}
+
+
 def test_limits_are_settings(recorder):
     with override_settings(BATCH_MOST_ROWS=3):
         batch = sent(csv_of(*[counselling()] * 4))

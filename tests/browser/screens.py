@@ -242,13 +242,17 @@ def too_many_fields(page: Page, scene: Scene) -> None:
 
 def file_looked_at(page: Page, scene: Scene) -> None:
     """What a file with good and bad rows would do."""
+    _look_at(page, f"{world.HOSPITAL},114/3/1,,", f"{world.CLINIC},114/1/1,,", "12,,,")
+
+
+def file_unreadable(page: Page, scene: Scene) -> None:
+    """A file that cannot be read to its end."""
+    _look_at(page, f'{world.HOSPITAL},114/3/1,,"停業', f"{world.CLINIC},114/1/1,,")
+
+
+def _look_at(page: Page, *rows: str) -> None:
     goto(page, "/registers/contracts/import")
-    lines = [
-        "醫事機構代碼,合約起日,合約迄日,終止事由",
-        f"{world.HOSPITAL},114/3/1,,",
-        f"{world.CLINIC},114/1/1,,",
-        "12,,,",
-    ]
+    lines = ["醫事機構代碼,合約起日,合約迄日,終止事由", *rows]
     page.locator("main [name=file]").set_input_files({
         "name": "list.csv", "mimeType": "text/csv", "buffer": "\r\n".join(lines).encode(),
     })  # fmt: skip
@@ -462,6 +466,7 @@ SCREENS = [
     Screen("register_import", "empty", "desk_officer", at("/registers/institutions/import")),
     Screen("register_import", "no file", "desk_officer", sent("/registers/contracts/import", "檢查檔案"), 422),
     Screen("register_import", "looked at", "desk_officer", file_looked_at),
+    Screen("register_import", "unreadable", "desk_officer", file_unreadable, 422),
     Screen("finding_list", "some", "desk_officer", at("/registers/findings")),
     Screen("finding_list", "none found", "desk_officer", at("/registers/findings?q=沒有")),
     Screen("course_finding_list", "some", "desk_officer", at("/course-findings"), data=(LONG_NAME,)),

@@ -44,11 +44,11 @@ def _institution(**changes: Cell) -> tuple[Cell, ...]:
 
 FILES: dict[str, Faulty] = {
     # the file as a whole
-    "empty.csv": Faulty("contracts", (), "column-missing", None),
+    "empty.csv": Faulty("contracts", (), "file-empty", None),
     "titles_missing.csv": Faulty("contracts", ((CLINIC, "114/1/1", "", ""),), "column-missing", None),
     "column_missing.csv": Faulty("contracts", (("醫事機構代碼", "終止事由"), (CLINIC, "")), "column-missing", None),
     "column_twice.csv": Faulty("contracts", ((*CONTRACTS, "合約起日"), (CLINIC, "114/1/1", "", "", "")), "column-twice", None),
-    "neither_utf8_nor_big5.csv": Faulty("contracts", (CONTRACTS, (PHARMACY, "114/1/1", "", "終止")), "file-unreadable", None, "utf-16"),
+    "neither_utf8_nor_big5.csv": Faulty("contracts", (CONTRACTS, (PHARMACY, "114/1/1", "", "終止")), "file-encoding-unknown", None, "utf-16"),
     "column_missing.xlsx": Faulty("contracts", (("醫事機構代碼", "合約迄日"), (CLINIC, "")), "column-missing", None),
     # cells
     "code_of_nine_digits.csv": Faulty("contracts", (CONTRACTS, ("990000001", "114/1/1", "", "")), "value-unreadable", 2),

@@ -1,7 +1,5 @@
 """Files of the desk's lists: one fault a file, the ways in which spreadsheets write the same, and what a trial leaves."""
 
-import io
-import zipfile
 from collections.abc import Iterator
 from datetime import date
 from typing import Any
@@ -14,11 +12,12 @@ from quitledger.institutions import imports
 from quitledger.institutions.imports import CHANGED, NEW, SAME, ImportReport
 from quitledger.institutions.lists import CONTRACT_COLUMNS, QUOTA_COLUMNS
 from quitledger.institutions.models import Contract, InstitutionDetails
+from quitledger.interop.sheets import ods_file
 from quitledger.policy.problem import Refused
 from quitledger.portal.register_lists import REGISTERS
 
 from .. import world
-from .make_faulty import CLINIC, CONTRACTS, FILES, FOLDER, PHARMACY, QUOTAS, Cell, content_of, xlsx
+from .make_faulty import CLINIC, CONTRACTS, FILES, FOLDER, PHARMACY, QUOTAS, content_of, xlsx
 
 
 @pytest.fixture
@@ -32,7 +31,7 @@ def desk(db: Any) -> Iterator[Any]:
 def imported(name: str, content: bytes, by: Any, *, good: bool = False, trial: bool = False) -> ImportReport:
     """Import a file of a list."""
     register = REGISTERS[name]
-    rows = imports.read_table(content, register.columns)
+    rows = imports.read_table(content, register.columns, most_rows=100)
     return imports.import_rows(
         rows, register.columns, register.make, register.record, good_rows_only=good, trial=trial, by=by
     )
@@ -88,11 +87,6 @@ def test_the_good_rows_alone_are_recorded_where_that_was_chosen(desk: Any) -> No
 
 # --- The same, written otherwise -------------------------------------------------------------------------------------
 
-LINES: tuple[tuple[Cell, ...], ...] = (
-    QUOTAS,
-    (CLINIC, "114", "用藥", "120"),
-)
-
 
 @pytest.mark.parametrize(
     "content",
@@ -107,84 +101,29 @@ LINES: tuple[tuple[Cell, ...], ...] = (
         xlsx((QUOTAS, (int(CLINIC), "114", "用藥", "120"))),
         xlsx((QUOTAS, (CLINIC, "114", "用藥", "120")), formulas={"120": "100+20"}),
         xlsx((("民國 114 年",), (), QUOTAS, (CLINIC, "114", "用藥", "120"))),
+        ods_file("人次上限", ["民國 114 年"], QUOTAS, [(CLINIC, 114, "用藥", 120)]),
     ],
 )
 def test_however_a_spreadsheet_writes_it_it_is_the_same_row(content: bytes) -> None:
-    ((_, cells),) = imports.read_table(content, QUOTA_COLUMNS)
+    ((_, cells),) = imports.read_table(content, QUOTA_COLUMNS, most_rows=100)
     values, problems = imports.read_cells(cells, QUOTA_COLUMNS)
     assert problems == []
     assert values == {"institution_code": CLINIC, "year": 2025, "kind": "medication", "visits": 120}
 
 
 def test_a_day_of_a_spreadsheet_is_that_day() -> None:
-    content = xlsx((CONTRACTS, (CLINIC, date(2025, 4, 1), "114/4/30", "")))
-    ((_, cells),) = imports.read_table(content, CONTRACT_COLUMNS)
-    values, problems = imports.read_cells(cells, CONTRACT_COLUMNS)
-    assert (values["starts_on"], values["ends_on"], problems) == (date(2025, 4, 1), date(2025, 4, 30), [])
+    row = (CLINIC, date(2025, 4, 1), "114/4/30", "")
+    for content in (xlsx((CONTRACTS, row)), ods_file("合約", [], CONTRACTS, [row])):
+        ((_, cells),) = imports.read_table(content, CONTRACT_COLUMNS, most_rows=100)
+        values, problems = imports.read_cells(cells, CONTRACT_COLUMNS)
+        assert (values["starts_on"], values["ends_on"], problems) == (date(2025, 4, 1), date(2025, 4, 30), [])
 
 
-def test_a_text_that_our_download_kept_from_being_a_formula_is_read_as_it_was() -> None:
-    content = csv(CONTRACTS, (CLINIC, "114/1/1", "", "'=1+1"))
-    assert imports.read_table(content, CONTRACT_COLUMNS)[0][1]["終止事由"] == "=1+1"
-
-
-def test_a_broken_spreadsheet_is_said_to_be_one() -> None:
-    something_else = io.BytesIO()
-    with zipfile.ZipFile(something_else, "w") as archive:
-        archive.writestr("letter.txt", "no spreadsheet")
-    for content in (something_else.getvalue(), xlsx(LINES)[:-300], b"\xff\xfe\xfd"):
-        with pytest.raises(Refused) as refused:
-            imports.read_table(content, QUOTA_COLUMNS)
-        assert [problem.code for problem in refused.value.problems] == ["file-unreadable"]
-
-
-def with_sheet(sheet: str, **more: bytes) -> bytes:
-    """A spreadsheet whose sheet is this XML, with more parts."""
-    content = io.BytesIO()
-    with (
-        zipfile.ZipFile(io.BytesIO(xlsx(LINES))) as good,
-        zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive,
-    ):
-        for part in good.infolist():
-            archive.writestr(part.filename, sheet if "sheet1" in part.filename else good.read(part))
-        for name, text in more.items():
-            archive.writestr(name, text)
-    return content.getvalue()
-
-
-SHEET = (
-    '<worksheet xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"><sheetData>{}</sheetData></worksheet>'
-)
-
-
-@pytest.mark.parametrize(
-    "content",
-    [
-        with_sheet(SHEET.format('<row r="1"><c r="A1"><v>1</v></c></row><row r="1048576"><c r="XFD1048576"><v>1</v></c></row>')),
-        with_sheet(SHEET.format('<row r="1048575"/><row>' + "<c><v>1</v></c>" * 16_384 + "</row>")),
-        with_sheet(SHEET.format("<row><c r = 'xfd1048576'><v>1</v></c></row>")),
-        with_sheet(SHEET.format(""), zeros=bytes(64_000_001)),
-        with_sheet(SHEET.format(""), **{str(n): b"" for n in range(1_001)}),
-    ],
-    ids=["two cells far apart", "cells that do not say where they are", "written in another way", "unpacked", "parts"],
-)  # fmt: skip
-def test_a_small_file_that_becomes_huge_where_it_is_read_is_refused_before(content: bytes) -> None:
-    """Two cells in opposite corners are 1,800 bytes, and the reader would ask for 512 GiB and end the process."""
-    assert len(content) < 200_000
-    with pytest.raises(Refused) as refused:
-        imports.read_table(content, QUOTA_COLUMNS)
-    assert [problem.code for problem in refused.value.problems] == ["file-too-large"]
-
-
-def test_a_part_longer_than_it_says_and_a_spreadsheet_of_another_kind_are_unreadable() -> None:
-    honest = with_sheet(SHEET.format(""), zeros=bytes(3_000_000))
-    lying = honest.replace((3_000_000).to_bytes(4, "little"), (1_000).to_bytes(4, "little"))
-    assert lying != honest
-    other = with_sheet(SHEET.format(""), **{"content.xml": b"<office:document-content/>"})
-    for content in (lying, other):
-        with pytest.raises(Refused) as refused:
-            imports.read_table(content, QUOTA_COLUMNS)
-        assert [problem.code for problem in refused.value.problems] == ["file-unreadable"]
+def test_notes_above_the_titles_do_not_count_as_rows() -> None:
+    content = csv(("示範資料",), QUOTAS, *((CLINIC, "114", "用藥", "120"),) * 100)
+    assert [line for line, _cells in imports.read_table(content, QUOTA_COLUMNS, most_rows=100)] == [*range(3, 103)]
+    with pytest.raises(Refused, match="file-too-many-rows"):
+        imports.read_table(content, QUOTA_COLUMNS, most_rows=99)
 
 
 # --- Trials, repetitions ----------------------------------------------------------------------------------------------

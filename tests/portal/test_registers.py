@@ -62,11 +62,12 @@ def test_every_list_can_be_read_searched_and_downloaded(officer: Browser, name: 
     assert all(column.title in titles for column in REGISTERS[name].columns)
 
 
-def test_a_download_can_be_imported_again_and_changes_nothing(browse: Any) -> None:
+@pytest.mark.parametrize("file_format", ["csv", "ods"])
+def test_a_download_can_be_imported_again_and_changes_nothing(browse: Any, file_format: str) -> None:
     desk = browse("desk_supervisor")
     for name in ("institutions", "contracts", "quotas", "extensions"):
-        content = desk.get(f"/registers/{name}.csv").content
-        page = looked_at(desk, name, SimpleUploadedFile("again.csv", content))
+        content = desk.get(f"/registers/{name}.{file_format}").content
+        page = looked_at(desk, name, SimpleUploadedFile("again", content))
         assert page.status_code == 200, name
         assert "有錯</dt><dd>0<" in page.text, name
         assert "新增</dt><dd>0<" in page.text, name
@@ -204,10 +205,13 @@ def test_numbers_of_staff_are_masked_where_a_file_is_looked_at(officer: Browser)
 @pytest.mark.parametrize(
     ("file", "words"),
     [
-        (SimpleUploadedFile("x.csv", b""), "檔案"),
+        (SimpleUploadedFile("x.csv", b""), "這個檔案是空的，請重新選擇。"),
         (file_of(("甲", "乙")), "檔案缺少欄位：醫事機構代碼、年度、服務。"),
-        (SimpleUploadedFile("x.xlsx", b"PK\x03\x04" + b"x" * 99), "檔案"),
-        (file_of(QUOTAS, *((world.CLINIC, "114", "用藥", "1"),) * (MOST_ROWS + 1)), "請分成幾份"),
+        (SimpleUploadedFile("x.xlsx", b"PK\x03\x04" + b"x" * 99), "這個檔案讀不出來"),
+        (
+            file_of(QUOTAS, *((world.CLINIC, "114", "用藥", "1"),) * (MOST_ROWS + 1)),
+            f"檔案超過 {MOST_ROWS} 列，請分成幾份。",
+        ),
     ],
 )
 def test_a_file_that_is_no_list_is_refused_in_words(officer: Browser, file: SimpleUploadedFile, words: str) -> None:

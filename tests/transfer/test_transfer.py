@@ -127,7 +127,7 @@ def test_a_rehearsal_says_the_same_and_leaves_nothing(committed: Any, owner: Any
     [
         (lambda folder: (folder / "institutions.csv").unlink(), ["file-missing"]),
         (lambda folder: (folder / "visits.csv").write_text("就醫編號\nV-1\n"), ["column-missing"]),
-        (lambda folder: (folder / "persons.csv").write_bytes(b"\xff\xff\xff"), ["file-unreadable"]),
+        (lambda folder: (folder / "persons.csv").write_bytes(b"\xff\xff\xff"), ["file-encoding-unknown"]),
     ],
 )
 def test_a_file_that_cannot_be_read_stops_it_in_words(
