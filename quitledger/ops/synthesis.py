@@ -15,11 +15,12 @@ from django.db import connection
 from psycopg import sql
 
 from quitledger.accounts.actors import SYSTEM
+from quitledger.accounts.models import User
 from quitledger.accounts.scope import scoped
 from quitledger.audit import journal
 from quitledger.institutions.models import Institution
 from quitledger.policy import TAIPEI
-from quitledger.visits.services import recompute_courses, record_medicine
+from quitledger.visits.services import record_medicine
 
 from . import demo_data, demo_story
 from .synthesis_rows import first_day
@@ -60,9 +61,11 @@ def _load(years: Sequence[int], seed: int, scale: Decimal, tell: Callable[[str],
     tell("計畫 / planning")
     now = demo_data.one("SELECT programme_now()").astimezone(TAIPEI)
     with making(years, seed=seed, scale=scale, now=now) as steps:
+        # While it plans: what needs none of it, and takes some seconds.
         _record_medicines(first_day(years))
-        loaded = _take(steps, now.date(), tell)
-    tell("療程 / courses")
+        users = demo_data.add_accounts()
+        loaded = _take(steps, users, now.date(), tell)
+    tell("最後檢核與資料庫統計 / last checks, statistics for the planner")
     with connection.cursor() as cursor:
         for table in _NUMBERED:
             cursor.execute(
@@ -70,8 +73,6 @@ def _load(years: Sequence[int], seed: int, scale: Decimal, tell: Callable[[str],
                 .format(sql.Literal(table), sql.Identifier(table))
                 .as_string(cursor.connection)
             )
-        cursor.execute("ANALYZE")
-    recompute_courses(by=SYSTEM)
     return loaded
 
 
@@ -82,7 +83,7 @@ def _record_medicines(begin: date) -> None:
             record_medicine(replace(medicine, starts_on=begin), by=SYSTEM)
 
 
-def _take(steps: Iterator[Step], today: date, tell: Callable[[str], None]) -> Loaded:
+def _take(steps: Iterator[Step], users: dict[str, User], today: date, tell: Callable[[str], None]) -> Loaded:
     """Do what each step says."""
     database = connection.connection
     database.execute("SELECT set_config('work_mem', '64MB', true)")  # else a COPY's versions are put aside on disk
@@ -100,7 +101,7 @@ def _take(steps: Iterator[Step], today: date, tell: Callable[[str], None]) -> Lo
                 database.execute(query, [institutions, first_days])
             case Registered():
                 places = {code: Institution.objects.get(details__code=code) for code in demo_story.CODES.values()}
-                demo_data.accounts(places, today)
+                demo_data.add_memberships(users, places, today)
             case Loaded():
                 return step
     raise AssertionError("the last step is Loaded")

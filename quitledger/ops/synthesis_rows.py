@@ -7,8 +7,9 @@ and scale make the same rows, but for what encrypts a number, which is never twi
 import random
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date, datetime, time
 from decimal import Decimal
+from typing import NamedTuple
 
 from quitledger.accounts.keys import Keys, keys
 from quitledger.accounts.services import EncryptedNumber
@@ -19,7 +20,7 @@ from quitledger.institutions.services import STAFF_NUMBERS
 from quitledger.policy import TAIPEI, policy_on
 from quitledger.policy.identity import IdentityKind, make_up
 from quitledger.policy.roc_formats import ROC_EPOCH
-from quitledger.visits.courses import COUNSELLING, MEDICATION
+from quitledger.visits.courses import COUNSELLING, MEDICATION, CourseService, courses_of
 from quitledger.visits.rules import month_closes_at
 
 from . import demo_story
@@ -48,6 +49,8 @@ def steps_of(years: Sequence[int], *, seed: int, scale: Decimal, now: datetime) 
     for plan in plans:
         yield Line(f"{plan.year - ROC_EPOCH}：{len(plan.visits)} 筆就醫資料 / {plan.year}: {len(plan.visits)} visits")
         yield from writer.write(plan)
+        yield Line("療程 / courses")
+        yield writer.courses()
     yield writer.loaded
 
 
@@ -74,6 +77,15 @@ class _Person:
     cases: dict[int, int] = field(default_factory=dict)  # institution → case
 
 
+class _Day(NamedTuple):
+    """A day, as text, the minute at which its window closes, and the spacing of its services."""
+
+    on: date
+    text: str
+    closes: int
+    spacing: int
+
+
 class _Writer:
     """Turns plans into rows. Numbers of institutions, staff and contracts are those of the plan, from 1 on."""
 
@@ -86,7 +98,8 @@ class _Writer:
         self.cases = 0
         self.people: dict[int, list[_Person]] = {}  # of each year
         self.months: dict[tuple[int, int], int] = {}
-        self.days: dict[int, tuple[str, int, int]] = {}
+        self.days: dict[int, _Day] = {}
+        self.given: dict[int, list[CourseService]] = {}  # in a year, to each person
 
     # --- What is there for all years ---
 
@@ -125,7 +138,7 @@ class _Writer:
     # --- A year ---
 
     def write(self, plan: YearPlan) -> Iterator[Step]:
-        """Everything that happened in a year."""
+        """Everything that happened in a year, but for its courses."""
         months = sorted({(visit.place + 1, date.fromordinal(visit.day).replace(day=1)) for visit in plan.visits})
         yield Months([place for place, _ in months], [month for _, month in months])
         people = yield from self._people(plan)
@@ -189,10 +202,11 @@ class _Writer:
         chance, smoked, pregnant = self.chance, smokers.smoked, smokers.pregnant
         answers = _answers(date(plan.year, 1, 1))
         least = policy_on(date(plan.year, 1, 1), "minimum_cigarettes_per_day")
+        given = self.given
         intakes, visits, services, lines = [], [], [], []
         for visit in part:
             someone, medicated = people[visit.person], visit.person in plan.medicated
-            day, closes, spacing = self._day(visit.day)
+            on, day, closes, spacing = self._day(visit.day)
             place, case = visit.place + 1, someone.cases[visit.place + 1]
             if visit.person not in smoked:
                 age = plan.year - someone.birth_on.year
@@ -212,7 +226,7 @@ class _Writer:
                     pregnant[visit.person], True, 1, recorded_at, recorded_at, "",
                 ))  # fmt: skip
             self.loaded.visits += 1
-            at = f"{came_at // 60:02}:{came_at % 60:02}" if chance.random() < 0.4 else None
+            at = time(*divmod(came_at, 60)) if chance.random() < 0.4 else None
             visits.append((
                 self.loaded.visits, _uid(chance), case, someone.number, place, day, at, pregnant[visit.person], cigarettes,
                 co_ppm, "", True, 1, recorded_at, recorded_at, "",
@@ -223,6 +237,10 @@ class _Writer:
                 self.loaded.services += 1
                 staff = self.registry.contracts[contract].staff + 1
                 mode = "" if kind == MEDICATION else self._mode(visit)
+                weeks = visit.weeks if kind == MEDICATION else 0
+                given.setdefault(someone.number, []).append(
+                    CourseService(self.loaded.services, kind, on, at, weeks, place, place)
+                )
                 services.append((
                     self.loaded.services, self.loaded.visits, someone.number, place, day, True, kind, staff, mode, spacing,
                     _uid(chance), 1,
@@ -250,6 +268,17 @@ class _Writer:
             lines,
         )
 
+    def courses(self) -> Copy:
+        """Those of the year that was written, by the one function that says them: all of whoever had services in it
+        before have long ended."""
+        rows = [
+            (person, course.place, course.kind, course.year, course.number, course.first_on)
+            for person, services in sorted(self.given.items())
+            for course in courses_of(services)
+        ]
+        self.given = {}
+        return _copy("visits_course", "person_id institution_id kind course_year course_no first_on", rows)
+
     def _mode(self, visit: Visit) -> str:
         """By telephone only who gets nothing to take along."""
         return "telephone" if not visit.weeks and self.chance.random() < 0.2 else "in_person"
@@ -271,15 +300,16 @@ class _Writer:
             return min(moment, closes - 60 * chance.randrange(7, 16))
         return closes + (chance.randrange(1, 60) * _DAY + chance.randrange(8 * 60, 17 * 60))
 
-    def _day(self, day: int) -> tuple[str, int, int]:
-        """A day as text, the minute at which its window closes, and the spacing of its services."""
+    def _day(self, day: int) -> "_Day":
         if day not in self.days:
             on = date.fromordinal(day)
-            self.days[day] = on.isoformat(), _minutes(month_closes_at(on)), policy_on(on, "visit_spacing_days")
+            self.days[day] = _Day(
+                on, on.isoformat(), _minutes(month_closes_at(on)), policy_on(on, "visit_spacing_days")
+            )
         return self.days[day]
 
     def _iso(self, day: int) -> str:
-        return self._day(day)[0]
+        return self._day(day).text
 
 
 def _answers(day: date) -> list[tuple[int, list[str]]]:
