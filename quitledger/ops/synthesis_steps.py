@@ -69,7 +69,14 @@ Step = Line | Copy | Months | Registered | Loaded
 
 
 class MakerEnds(RuntimeError):
-    """The maker's process ended in the midst: somebody killed it, or the system did for want of memory."""
+    """The maker's process ended in the midst: somebody killed it, or the system did for want of memory.
+
+    `status`: as subprocess says it, a signal as its negative number.
+    """
+
+    def __init__(self, status: int) -> None:
+        super().__init__(f"the process that makes the rows ended with {status}")
+        self.status = status
 
 
 @contextmanager
@@ -98,7 +105,7 @@ def _steps(maker: "subprocess.Popen[bytes]") -> Iterator[Step]:
         try:
             step = pickle.load(maker.stdout)  # noqa: S301 - from our own program
         except (EOFError, pickle.UnpicklingError):
-            raise MakerEnds(f"the process that makes the rows ended with {maker.wait()}") from None
+            raise MakerEnds(maker.wait()) from None
         if isinstance(step, Failed):
             raise step.error
         yield step
