@@ -269,8 +269,7 @@ class _Writer:
         )
 
     def courses(self) -> Copy:
-        """Those of the year that was written, by the one function that says them: all of whoever had services in it
-        before have long ended."""
+        """The courses of the year that was written. Of whoever comes back, those of years before have long ended."""
         rows = [
             (person, course.place, course.kind, course.year, course.number, course.first_on)
             for person, services in sorted(self.given.items())
@@ -300,7 +299,7 @@ class _Writer:
             return min(moment, closes - 60 * chance.randrange(7, 16))
         return closes + (chance.randrange(1, 60) * _DAY + chance.randrange(8 * 60, 17 * 60))
 
-    def _day(self, day: int) -> "_Day":
+    def _day(self, day: int) -> _Day:
         if day not in self.days:
             on = date.fromordinal(day)
             self.days[day] = _Day(
