@@ -11,7 +11,7 @@ from django.db import connection, connections, transaction
 from psycopg import sql
 
 from quitledger.accounts.actors import SYSTEM
-from quitledger.accounts.scope import scoped
+from quitledger.accounts.scope import scoped, try_twice
 from quitledger.audit import journal
 from quitledger.policy import parameter
 from quitledger.settings import database as described_database
@@ -37,10 +37,17 @@ def migrate(*, app_url: str, purpose: str = "production") -> None:
 
 
 def apply_rights(app_role: str) -> None:
-    """Give the application role what rights.sql says, and nothing else."""
-    statement = RIGHTS.read_text(encoding="utf-8")
-    with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(sql.SQL(statement).format(app=sql.Identifier(app_role)).as_string(cursor.connection))
+    """Give the application role what rights.sql says, and nothing else.
+
+    Once more where it met autovacuum, which notes down what it found of tables whose rights are changed here, and waits.
+    """
+    statement = sql.SQL(RIGHTS.read_text(encoding="utf-8")).format(app=sql.Identifier(app_role))
+
+    def apply() -> None:
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute(statement.as_string(cursor.connection))
+
+    try_twice(apply)
 
 
 def maintain() -> dict[str, int]:

@@ -14,6 +14,7 @@ from uuid import uuid4
 from django.db import connection
 
 from quitledger.accounts.actors import SYSTEM, Actor
+from quitledger.accounts.models import User
 from quitledger.accounts.permissions import Role
 from quitledger.accounts.scope import scoped
 from quitledger.accounts.services import add_account
@@ -85,7 +86,7 @@ def _load(persons: int, seed: int, tell: Callable[[str], None]) -> Loaded:
         code: [Colleague(record_staff(row, by=SYSTEM).record.staff.uid, row) for row in staff]
         for code, staff in demo_story.staff(rows, today, chance).items()
     }
-    recorders = accounts(institutions, today)
+    recorders = add_memberships(add_accounts(), institutions, today)
     residents = demo_story.residents(rows, demo_story.people(persons, today, chance), chance)
     everyone = {colleague.uid for staff in colleagues.values() for colleague in staff}
     loaded = Loaded(institutions=len(rows), staff=len(everyone), persons=persons)
@@ -98,15 +99,22 @@ def _load(persons: int, seed: int, tell: Callable[[str], None]) -> Loaded:
         return loaded
 
 
-def accounts(institutions: dict[str, Institution], today: date) -> dict[str, Actor]:
-    """Make the accounts of the demo; answers who records at an institution, by its code."""
-    recorders = {}
-    for username, (display_name, agency_role, places) in demo_story.ACCOUNTS.items():
-        user = add_account(
+def add_accounts() -> dict[str, User]:
+    """Make the accounts of the demo, by name: with the agency's roles, and at no institution yet."""
+    return {
+        username: add_account(
             username=username, display_name=display_name, password=PASSWORD, agency_role=agency_role, by=SYSTEM
         )
+        for username, (display_name, agency_role, _) in demo_story.ACCOUNTS.items()
+    }
+
+
+def add_memberships(users: dict[str, User], institutions: dict[str, Institution], today: date) -> dict[str, Actor]:
+    """Give the accounts their roles at institutions; answers who records at one, by its code."""
+    recorders = {}
+    for username, (display_name, _, places) in demo_story.ACCOUNTS.items():
         for code, role in places.items():
-            first = demo_story.first_day(today)
+            user, first = users[username], demo_story.first_day(today)
             add_membership(user=user, institution=institutions[code], role=role, starts_on=first, by=SYSTEM)
             here = Actor(user.pk, institutions[code].pk, role, display_name)
             record_address(address=f"{username}@example.invalid", by=here)  # reminders of the demo are printed

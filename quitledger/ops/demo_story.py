@@ -47,7 +47,7 @@ TIERS = {
     "district_hospital": _Kind("地區醫院", 4, 5, 7),
     "dental_clinic": _Kind("牙醫診所", 3, 5, 2),
 }
-_CODES = {("clinic", 0): CLINIC, ("health_center", 0): HEALTH_CENTER, ("pharmacy", 0): PHARMACY}
+CODES = {("clinic", 0): CLINIC, ("health_center", 0): HEALTH_CENTER, ("pharmacy", 0): PHARMACY}
 _GIVES_MEDICATION = {"dental_clinic": "dentist", "pharmacy": "pharmacist"}  # elsewhere a physician
 _OF_THE_CLINIC = (
     ("示範丑", "physician"),
@@ -110,7 +110,7 @@ def institutions(today: date) -> list[InstitutionRow]:
     rows: list[InstitutionRow] = []
     for tier, kind in TIERS.items():
         for number in range(kind.count):
-            code = _CODES.get((tier, number), f"99001{len(rows):05}")
+            code = CODES.get((tier, number), f"99001{len(rows):05}")
             county = COUNTIES[len(rows) % len(COUNTIES)]
             row = InstitutionRow(
                 code, f"示範{STEMS[number] if number else ''}{kind.name}", tier, county,

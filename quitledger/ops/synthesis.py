@@ -1,71 +1,35 @@
-"""Writes a planned nation (synthesis_plan.py) into an empty demo or test database, in one transaction.
+"""Writes a made-up nation into an empty demo or test database, in one transaction.
 
-COPY into the real tables as the owner: every constraint, trigger and history is on. Everybody is made up, as in the demo data;
-identity numbers are encrypted and hashed as any others. The accounts are the demo's. Rows are made while the database checks
-and keeps those before them: a nation's year takes as long as the longer of the two.
+COPY into the real tables as the owner: every constraint, trigger and history is on. What is to be written is planned and
+made by a process of its own (synthesis_steps.py) while the database checks and keeps what came before: a nation's year
+takes as long as the longer of the two. The accounts are the demo's.
 """
 
-import random
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
-from datetime import date, datetime
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from datetime import date
 from decimal import Decimal
-from itertools import islice
 from uuid import uuid4
 
-import psycopg
 from django.db import connection
 from psycopg import sql
 
 from quitledger.accounts.actors import SYSTEM
-from quitledger.accounts.keys import keys
+from quitledger.accounts.models import User
 from quitledger.accounts.scope import scoped
-from quitledger.accounts.services import EncryptedNumber
 from quitledger.audit import journal
-from quitledger.cases.rules import FTND_ITEMS, FtndAnswers, ftnd_score
-from quitledger.cases.services import PERSON_NUMBERS
 from quitledger.institutions.models import Institution
-from quitledger.institutions.services import STAFF_NUMBERS
-from quitledger.policy import TAIPEI, policy_on
-from quitledger.policy.identity import IdentityKind, make_up
-from quitledger.policy.roc_formats import ROC_EPOCH
-from quitledger.visits.courses import COUNSELLING, MEDICATION
-from quitledger.visits.rules import month_closes_at
-from quitledger.visits.services import recompute_courses, record_medicine
+from quitledger.policy import TAIPEI
+from quitledger.visits.services import record_medicine
 
 from . import demo_data, demo_story
-from .demo_story import BRANCHES, COUNTIES, STEMS
-from .synthesis_plan import NOBODY, Place, Registry, Visit, YearPlan, plan_nation
+from .synthesis_rows import first_day
+from .synthesis_steps import Copy, Line, Loaded, Months, Registered, Step, making
 
 ACTION = "nation.synthesize"
-_CODES = {
-    ("clinic", 0): demo_story.CLINIC,
-    ("health_center", 0): demo_story.HEALTH_CENTER,
-    ("pharmacy", 0): demo_story.PHARMACY,
-}
-_LETTERS = "ABCDEFGHJKLM"  # of identity numbers: ten million made-up ones each
-_SERIALS = 10_000_000
-_DAY = 24 * 60  # minutes
-_RETURNS = 0.12  # of a year's people, come back from two years before; their courses have long ended
-_IN_HOURS, _IN_DAYS, _LATE = 0.76, 0.225, 0.015  # of all visits, by when they are recorded
-_VISITS_AT_ONCE = 20_000
-_COPIES_AHEAD = 8  # made and not yet written: two parts of a year's visits
 _NUMBERED = (
     "institutions_institution", "institutions_staffmember", "cases_person", "cases_case", "visits_visit", "visits_service",
 )  # fmt: skip
-
-
-@dataclass
-class Loaded:
-    """How much was written, over all years."""
-
-    institutions: int = 0
-    staff: int = 0
-    persons: int = 0
-    visits: int = 0
-    services: int = 0
 
 
 def is_loaded() -> bool:
@@ -78,7 +42,8 @@ def load(
 ) -> Loaded:
     """Fill an empty database with a nation of `years` (AD, ascending, all past): all of it or nothing. As the owner.
 
-    The same years, seed and scale give the same records. `tell` is given a line for each step. Raises PlanFails.
+    The same years, seed and scale give the same records. `tell` is given a line for each step. Raises PlanFails,
+    PolicyGap, KeysUnavailable, and MakerEnds.
     """
     token = journal.request_uid.set(uuid4())
     try:
@@ -94,21 +59,13 @@ def load(
 
 def _load(years: Sequence[int], seed: int, scale: Decimal, tell: Callable[[str], None]) -> Loaded:
     tell("計畫 / planning")
-    registry, plans = plan_nation(years, seed=seed, scale=scale)
-    tell("機構、人員與帳號 / institutions, staff and accounts")
     now = demo_data.one("SELECT programme_now()").astimezone(TAIPEI)
-    with connection.cursor() as cursor:  # else the versions of what a COPY brings are put aside on disk
-        cursor.execute("SELECT set_config('work_mem', '64MB', true)")
-    with _Copies(connection.connection) as copies:
-        writer = _Writer(registry, years, now, random.Random(f"records {seed} {scale} {years}"), copies)  # noqa: S311 - made up
-        writer.register()
-        copies.finish()
-        demo_data.accounts({code: Institution.objects.get(details__code=code) for code in _CODES.values()}, now.date())
-        for plan in plans:
-            tell(f"{plan.year - ROC_EPOCH}：{len(plan.visits)} 筆就醫資料 / {plan.year}: {len(plan.visits)} visits")
-            writer.write(plan)
-        copies.finish()
-    tell("療程 / courses")
+    with making(years, seed=seed, scale=scale, now=now) as steps:
+        # While it plans: what needs none of it, and takes some seconds.
+        _record_medicines(first_day(years))
+        users = demo_data.add_accounts()
+        loaded = _take(steps, users, now.date(), tell)
+    tell("最後檢核與資料庫統計 / last checks, statistics for the planner")
     with connection.cursor() as cursor:
         for table in _NUMBERED:
             cursor.execute(
@@ -116,325 +73,35 @@ def _load(years: Sequence[int], seed: int, scale: Decimal, tell: Callable[[str],
                 .format(sql.Literal(table), sql.Identifier(table))
                 .as_string(cursor.connection)
             )
-        cursor.execute("ANALYZE")
-    recompute_courses(by=SYSTEM)
-    return writer.loaded
+    return loaded
 
 
-@dataclass
-class _Smokers:
-    """What is known of a year's people from one visit to the next, by number in the plan."""
-
-    smoked: dict[int, int]  # cigarettes a day
-    pregnant: dict[int, bool]
-
-
-@dataclass
-class _Person:
-    """Somebody: his number in the database, and what his rows must agree on."""
-
-    number: int
-    birth_on: date
-    sex: str
-    cases: dict[int, int] = field(default_factory=dict)  # institution → case
+def _record_medicines(begin: date) -> None:
+    """The demo's, as given from the first day on."""
+    for medicine in demo_story.medicines(begin):
+        if medicine.ends_on is None:
+            record_medicine(replace(medicine, starts_on=begin), by=SYSTEM)
 
 
-class _Writer:
-    """Turns plans into rows. Numbers of institutions, staff and contracts are those of the plan, from 1 on."""
-
-    def __init__(
-        self, registry: Registry, years: Sequence[int], now: datetime, chance: random.Random, copies: "_Copies"
-    ) -> None:
-        self.registry, self.chance, self.copies = registry, chance, copies
-        self.years = years
-        self.begin = date(years[0] - 2, 1, 1)
-        self.now = _minutes(now)
-        self.loaded = Loaded(len(registry.places), len(registry.professions))
-        self.cases = 0
-        self.people: dict[int, list[_Person]] = {}  # of each year
-        self.months: dict[tuple[int, int], int] = {}
-        self.days: dict[int, tuple[str, int, int]] = {}
-
-    # --- What is there for all years ---
-
-    def register(self) -> None:
-        """Institutions, contracts, staff, medicines."""
-        chance, registry, begin = self.chance, self.registry, self.begin
-        at = f"{begin} 08:00:00+08"
-        for medicine in demo_story.medicines(begin):
-            if medicine.ends_on is None:
-                record_medicine(replace(medicine, starts_on=begin), by=SYSTEM)
-        self.copies.add("institutions_institution", "id uid created_at",
-              ((place.number + 1, _uid(chance), at) for place in registry.places))  # fmt: skip
-        self.copies.add("institutions_institutiondetails", "institution_id starts_on code name tier county address",
-              (self._details(place) for place in registry.places))  # fmt: skip
-        self.copies.add("institutions_contract", "institution_id starts_on end_reason",
-              ((place.number + 1, self._from(place), "") for place in registry.places))  # fmt: skip
-        self.copies.add("institutions_staffmember", "id uid name profession identity_hash identity_token identity_key_id",
-              (
-                  (number + 1, _uid(chance), _name(number), profession, *_encrypted(STAFF_NUMBERS, make_up(number + 1, "S")))
-                  for number, profession in enumerate(registry.professions)
-              ))  # fmt: skip
-        self.copies.add("institutions_staffcontract", "staff_id institution_id starts_on may_medicate may_counsel",
-              (
-                  (c.staff + 1, c.place + 1, self._from(registry.places[c.place]), c.may_medicate, c.may_counsel)
-                  for c in registry.contracts
-              ))  # fmt: skip
-
-    def _from(self, place: Place) -> date:
-        """The first day of the contract."""
-        return self.begin if place.since == self.years[0] else date(place.since, 1, 1)
-
-    def _details(self, place: Place) -> tuple[object, ...]:
-        county = COUNTIES[place.number % len(COUNTIES)]
-        name = f"示範{county}{demo_story.TIERS[place.tier].name}{place.rank + 1}"
-        code = _CODES.get((place.tier, place.rank), f"9902{place.number:06}")
-        address = f"{county}示範路 {place.number + 1} 號"
-        return place.number + 1, self.begin, code, name, place.tier, county, address
-
-    # --- A year ---
-
-    def write(self, plan: YearPlan) -> None:
-        """Everything that happened in a year."""
-        months = sorted({(visit.place + 1, date.fromordinal(visit.day).replace(day=1)) for visit in plan.visits})
-        self.copies.open_months(months)
-        people = self._people(plan)
-        first_days: dict[tuple[int, int], int] = {}
-        for visit in plan.visits:
-            first_days.setdefault((visit.person, visit.place), visit.day)
-        opened = []
-        for (person, place), day in first_days.items():
-            cases = people[person].cases
-            if place + 1 not in cases:
-                self.cases += 1
-                cases[place + 1] = self.cases
-                opened.append((self.cases, people[person].number, place + 1, day))
-        self.copies.add("cases_case", "id uid person_id institution_id name chart_no phone opened_on version changed_at change_reason",
-              (
-                  (number, _uid(self.chance), person, place, _name(person), f"N{number:07}", "", self._iso(day), 1,
-                   f"{self._iso(day)} 08:00:00+08", "")
-                  for number, person, place, day in opened
-              ))  # fmt: skip
-        smokers = _Smokers({}, {})
-        for first in range(0, len(plan.visits), _VISITS_AT_ONCE):
-            self._write_visits(plan, plan.visits[first : first + _VISITS_AT_ONCE], people, smokers)
-
-    def _people(self, plan: YearPlan) -> list[_Person]:
-        """Who the plan's persons are: new ones, and grown-ups of two years before."""
-        chance, first = self.chance, date(plan.year, 1, 1)
-        minimum = policy_on(first, "medication_minimum_age")
-        before = [
-            someone
-            for someone in self.people.pop(plan.year - 2, [])
-            if someone.birth_on < date(plan.year - 2 - minimum, 1, 1)
-        ]
-        chance.shuffle(before)
-        found, new = [], []
-        for number in range(plan.people):
-            if before and chance.random() < _RETURNS:
-                found.append(before.pop())
-                continue
-            age = round(chance.triangular(minimum + 1, 78, 44))
-            if number not in plan.medicated and chance.random() < 0.08:
-                age = chance.randrange(14, minimum)
-            self.loaded.persons += 1
-            birth_on = date(plan.year - age - 1, chance.randrange(1, 13), chance.randrange(1, 29))
-            new.append(_Person(self.loaded.persons, birth_on, "male" if chance.random() < 0.82 else "female"))
-            found.append(new[-1])
-        self.people[plan.year] = found
-        at = f"{first} 08:00:00+08"
-        kind = IdentityKind.NATIONAL_ID.value
-        self.copies.add("cases_person",
-              "id uid identity_kind identity_country identity_hash identity_token identity_key_id birth_on sex created_at changed_at",
-              (
-                  (someone.number, _uid(chance), kind, "",
-                   *_encrypted(PERSON_NUMBERS, _number(someone.number), kind, ""), someone.birth_on, someone.sex, at, at)
-                  for someone in new
-              ))  # fmt: skip
-        return found
-
-    def _write_visits(self, plan: YearPlan, part: list[Visit], people: list[_Person], smokers: "_Smokers") -> None:
-        chance, smoked, pregnant = self.chance, smokers.smoked, smokers.pregnant
-        answers = _answers(date(plan.year, 1, 1))
-        least = policy_on(date(plan.year, 1, 1), "minimum_cigarettes_per_day")
-        intakes, visits, services, lines = [], [], [], []
-        for visit in part:
-            someone, medicated = people[visit.person], visit.person in plan.medicated
-            day, closes, spacing = self._day(visit.day)
-            place, case = visit.place + 1, someone.cases[visit.place + 1]
-            if visit.person not in smoked:
-                age = plan.year - someone.birth_on.year
-                may_be = not medicated and someone.sex == "female" and 20 <= age <= 40
-                pregnant[visit.person] = may_be and chance.random() < 0.1
-            if visit.person not in smoked or visit.intake:  # whoever begins again smokes as before
-                smoked[visit.person] = round(chance.triangular(least, 45, 20)) if medicated else chance.randrange(3, 31)
-            cigarettes = smoked[visit.person]
-            came_at = 8 * 60 + 5 * chance.randrange(0, 120)
-            recorded_at = _moment(min(self._recorded_at(visit.day * _DAY + came_at, closes), self.now))
-            co_ppm = max(1, cigarettes + chance.randrange(-2, 5)) if chance.random() < 0.6 else None
-            if visit.intake:
-                score, said = chance.choice(answers) if chance.random() < 0.9 else (None, [""] * len(FTND_ITEMS))
-                weight = f"{chance.randrange(45, 95)}.{chance.randrange(10)}"
-                intakes.append((
-                    _uid(chance), case, someone.number, place, day, *said, score, cigarettes, co_ppm, weight,
-                    pregnant[visit.person], True, 1, recorded_at, recorded_at, "",
-                ))  # fmt: skip
-            self.loaded.visits += 1
-            at = f"{came_at // 60:02}:{came_at % 60:02}" if chance.random() < 0.4 else None
-            visits.append((
-                self.loaded.visits, _uid(chance), case, someone.number, place, day, at, pregnant[visit.person], cigarettes,
-                co_ppm, "", True, 1, recorded_at, recorded_at, "",
-            ))  # fmt: skip
-            for kind, contract in ((MEDICATION, visit.prescriber), (COUNSELLING, visit.counsellor)):
-                if contract == NOBODY:
-                    continue
-                self.loaded.services += 1
-                staff = self.registry.contracts[contract].staff + 1
-                mode = "" if kind == MEDICATION else self._mode(visit)
-                services.append((
-                    self.loaded.services, self.loaded.visits, someone.number, place, day, True, kind, staff, mode, spacing,
-                    _uid(chance), 1,
-                ))  # fmt: skip
-                if kind == MEDICATION:
-                    medicine = self._medicine(self.registry.places[visit.place].tier)
-                    lines.append(
-                        (self.loaded.services, self.loaded.visits, place, medicine, visit.weeks, 7 * visit.weeks, 1)
-                    )
-            smoked[visit.person] = max(cigarettes - chance.randrange(0, 5), 0)
-        self.copies.add("cases_baseline",
-              "uid case_id person_id institution_id taken_on " + " ".join(item.name for item in FTND_ITEMS)
-              + " ftnd_score cigarettes_per_day co_ppm weight_kg pregnant insured version recorded_at changed_at change_reason",
-              intakes)  # fmt: skip
-        self.copies.add("visits_visit",
-              "id uid case_id person_id institution_id visit_on visit_time pregnant cigarettes_per_day co_ppm note in_force"
-              " version recorded_at changed_at change_reason",
-              visits)  # fmt: skip
-        self.copies.add("visits_service",
-              "id visit_id person_id institution_id visit_on in_force kind staff_id counselling_mode spacing_days entry_uid version",
-              services)  # fmt: skip
-        self.copies.add(
-            "visits_medicationline",
-            "service_id visit_id institution_id medicine_code supply_weeks supply_days version",
-            lines,
-        )
-
-    def _mode(self, visit: Visit) -> str:
-        """By telephone only who gets nothing to take along."""
-        return "telephone" if not visit.weeks and self.chance.random() < 0.2 else "in_person"
-
-    def _medicine(self, tier: str) -> str:
-        """Pharmacies give what needs no prescription."""
-        if self.chance.random() < 0.55:
-            return demo_story.PATCH
-        return f"DEMO00000{self.chance.randrange(2, 5 if tier == 'pharmacy' else 7)}"
-
-    def _recorded_at(self, came_at: int, closes: int) -> int:
-        """Most within hours, some within days, few after the window has closed; in minutes, as _minutes."""
-        chance = self.chance
-        part = chance.random()
-        if part < _IN_HOURS:
-            return came_at + chance.randrange(5, 360)
-        if part < _IN_HOURS + _IN_DAYS:
-            moment = came_at + chance.choice((1, 1, 2, 3, 5, 8, 13, 21, 34)) * _DAY + chance.randrange(60)
-            return min(moment, closes - 60 * chance.randrange(7, 16))
-        return closes + (chance.randrange(1, 60) * _DAY + chance.randrange(8 * 60, 17 * 60))
-
-    def _day(self, day: int) -> tuple[str, int, int]:
-        """A day as text, the minute at which its window closes, and the spacing of its services."""
-        if day not in self.days:
-            on = date.fromordinal(day)
-            self.days[day] = on.isoformat(), _minutes(month_closes_at(on)), policy_on(on, "visit_spacing_days")
-        return self.days[day]
-
-    def _iso(self, day: int) -> str:
-        return self._day(day)[0]
-
-
-def _answers(day: date) -> list[tuple[int, list[str]]]:
-    """Every way to answer the Fagerström test, with its score."""
-    ways: list[list[str]] = [[]]
-    for item in FTND_ITEMS:
-        ways = [[*way, answer.word] for way in ways for answer in item.answers]
-    return [(ftnd_score(FtndAnswers(*way), day), way) for way in ways]
-
-
-def _number(person: int) -> str:
-    """The identity number of a person."""
-    return make_up(person % _SERIALS, _LETTERS[person // _SERIALS])
-
-
-def _name(number: int) -> str:
-    return f"示範{STEMS[number % len(STEMS)]}{BRANCHES[number // len(STEMS) % len(BRANCHES)]}"
-
-
-def _encrypted(numbers: EncryptedNumber, number: str, *more: str) -> tuple[str, str, str]:
-    """An identity number as its table keeps it: hash, token, key."""
-    known = keys()
-    token, key_id = known.encrypt(number, about=numbers.about)
-    return rf"\\x{known.keyed_hash(numbers.text(number, *more)).hex()}", rf"\\x{token.hex()}", key_id
-
-
-def _uid(chance: random.Random) -> str:
-    return f"{chance.getrandbits(128):032x}"
-
-
-def _minutes(moment: datetime) -> int:
-    """A moment in minutes of Taipei time since the day before 0001-01-01."""
-    here = moment.astimezone(TAIPEI)
-    return here.toordinal() * _DAY + here.hour * 60 + here.minute
-
-
-def _moment(minutes: int) -> str:
-    day, minute = divmod(minutes, _DAY)
-    return f"{date.fromordinal(day)} {minute // 60:02}:{minute % 60:02}:00+08"
-
-
-class _Copies:
-    """Writes rows in the order in which they were added, in a thread of its own while the next ones are made.
-
-    Only finish() says that all are written; until then nobody else may use the connection.
-    """
-
-    def __init__(self, connection: psycopg.Connection) -> None:
-        self._connection = connection
-        self._thread = ThreadPoolExecutor(1)
-        self._ahead: deque[Future[object]] = deque()
-
-    def __enter__(self) -> "_Copies":
-        return self
-
-    def __exit__(self, *raised: object) -> None:
-        self._thread.shutdown(cancel_futures=True)
-
-    def add(self, table: str, columns: str, rows: Iterable[Sequence[object]]) -> None:
-        """No text of ours holds a tab, a line break or, but where it is meant so, a backslash."""
-        statement = sql.SQL("COPY {} ({}) FROM STDIN").format(
-            sql.Identifier(table), sql.SQL(", ").join(map(sql.Identifier, columns.split()))
-        )
-        self._begin(self._copy, statement, list(_texts(iter(rows))))
-
-    def open_months(self, months: list[tuple[int, date]]) -> None:
-        """Open the service months (institution, first day)."""
-        query = "SELECT count(*) FROM visits_open_months(%s::bigint[], %s::date[])"
-        values = [place for place, _ in months], [month for _, month in months]
-        self._begin(self._connection.execute, query, values)
-
-    def finish(self) -> None:
-        """Wait until everything is written. Raises what went wrong."""
-        while self._ahead:
-            self._ahead.popleft().result()
-
-    def _begin(self, work: Callable[..., object], *values: object) -> None:
-        while len(self._ahead) >= _COPIES_AHEAD:
-            self._ahead.popleft().result()
-        self._ahead.append(self._thread.submit(work, *values))
-
-    def _copy(self, statement: sql.Composed, texts: list[str]) -> None:
-        with self._connection.cursor() as cursor, cursor.copy(statement) as copy:
-            for text in texts:
-                copy.write(text)
-
-
-def _texts(rows: Iterator[Sequence[object]]) -> Iterator[str]:
-    while part := list(islice(rows, 1000)):
-        yield "".join("\t".join([r"\N" if value is None else str(value) for value in row]) + "\n" for row in part)
+def _take(steps: Iterator[Step], users: dict[str, User], today: date, tell: Callable[[str], None]) -> Loaded:
+    """Do what each step says."""
+    database = connection.connection
+    database.execute("SELECT set_config('work_mem', '64MB', true)")  # else a COPY's versions are put aside on disk
+    for step in steps:
+        match step:
+            case Line(text):
+                tell(text)
+            case Copy(table, columns, rows):
+                names = sql.SQL(", ").join(map(sql.Identifier, columns))
+                statement = sql.SQL("COPY {} ({}) FROM STDIN").format(sql.Identifier(table), names)
+                with database.cursor() as cursor, cursor.copy(statement) as copy:
+                    copy.write(rows)
+            case Months(institutions, first_days):
+                query = "SELECT count(*) FROM visits_open_months(%s::bigint[], %s::date[])"
+                database.execute(query, [institutions, first_days])
+            case Registered():
+                places = {code: Institution.objects.get(details__code=code) for code in demo_story.CODES.values()}
+                demo_data.add_memberships(users, places, today)
+            case Loaded():
+                return step
+    raise AssertionError("the last step is Loaded")

@@ -100,6 +100,7 @@ def _fill(years: list[int], seed: int, scale: Decimal, today: date | None) -> No
     from . import demo_data, synthesis
     from .database import maintain, migrate, set_clock
     from .synthesis_plan import PlanFails
+    from .synthesis_steps import MakerEnds
 
     migrate(app_url=os.environ["DATABASE_URL"], purpose="demo")
     if purpose() == "production":
@@ -127,6 +128,11 @@ def _fill(years: list[int], seed: int, scale: Decimal, today: date | None) -> No
         raise Fault(gap.reason, f"{gap.name} is not known on {gap.day}.") from gap
     except PlanFails as fails:
         raise Fault(f"做不出這樣的國家：{fails}", f"No nation counts to this: {fails}") from fails
+    except MakerEnds as ended:
+        raise Fault(
+            f"製作資料的程序中途被終止（{ended.status}），什麼都沒有載入；可能是記憶體不足，請再試一次。",
+            f"The process that makes the rows was ended ({ended.status}); nothing was loaded. Was memory short? Try again.",
+        ) from None
     click.echo(
         f"已載入機構 {loaded.institutions}、人員 {loaded.staff}、戒菸者 {loaded.persons}、就醫資料 {loaded.visits} 筆、"
         f"服務 {loaded.services} 次，{time.perf_counter() - began:.0f} 秒。"

@@ -59,6 +59,13 @@ def test_services_are_those_printed_but_for_the_total_that_does_not_add_up(compu
     assert printed["row_sums"]["medication_visits"] == 215_500
 
 
+def test_the_courses_written_are_those_computed_anew(urls: DatabaseUrls) -> None:
+    again = quitledger(
+        "visits", "recompute-courses", DATABASE_URL=urls.app_url, DATABASE_OWNER_URL=urls.owner_url, patience=5 * MINUTES
+    )  # fmt: skip
+    assert "改正 0 人" in again.stdout
+
+
 def test_everybody_is_one_person(computed: Any, urls: DatabaseUrls) -> None:
     assert computed["persons_served"] == 116_996
     with psycopg.connect(urls.owner_url) as connection:

@@ -1,23 +1,33 @@
 """`quitledger synthesize`, through the command itself, at a hundredth of the size: what is written counts to the numbers."""
 
 import json
+import os
+import signal
+import subprocess
+import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 
+import click
 import psycopg
 import pytest
-from django.db import connection, transaction
+from django.db import DataError, connection, transaction
 from psycopg.rows import dict_row
 
 from quitledger.accounts.actors import SYSTEM
-from quitledger.accounts.keys import keys
+from quitledger.accounts.keys import KeysUnavailable, keys
 from quitledger.accounts.scope import scoped
 from quitledger.cases.services import identity_hashes
+from quitledger.ops import demo_data, synthesis, synthesis_command
 from quitledger.ops.demo_story import ACCOUNTS
+from quitledger.ops.faults import Fault
 from quitledger.ops.postgres import DatabaseUrls
+from quitledger.ops.synthesis_plan import PlanFails
+from quitledger.ops.synthesis_steps import making
 from quitledger.ops.synthesis_targets import KINDS, target
+from quitledger.policy import TAIPEI, PolicyGap
 from quitledger.policy.identity import make_up
 from quitledger.statistics import measures
 from quitledger.statistics.annual import PRINTED_TIERS
@@ -41,7 +51,7 @@ from quitledger.visits.rules import (
 )
 
 from ..conftest import connect_django
-from .commands import as_program, assert_told, quitledger
+from .commands import as_program, assert_told, eventually, quitledger
 
 SCALE = Decimal("0.01")
 WANTED = target(2024, SCALE)
@@ -227,8 +237,12 @@ def test_months_are_open_courses_are_computed_and_a_fresh_computation_finds_the_
     assert one(rows, "SELECT count(*) FROM visits_visit v WHERE NOT EXISTS (SELECT FROM visits_servicemonth m"
                      " WHERE m.institution_id = v.institution_id AND m.month = date_trunc('month', v.visit_on))") == 0  # fmt: skip
     assert one(rows, "SELECT count(DISTINCT person_id) FROM visits_course") == WANTED.people
+    assert_courses_are_those_computed_anew(urls)
+
+
+def assert_courses_are_those_computed_anew(urls: DatabaseUrls) -> None:
     again = quitledger(
-        "visits", "recompute-courses", DATABASE_URL=urls.app_url, DATABASE_OWNER_URL=urls.owner_url
+        "visits", "recompute-courses", DATABASE_URL=urls.app_url, DATABASE_OWNER_URL=urls.owner_url, patience=300
     )  # fmt: skip
     assert "改正 0 人" in again.stdout
 
@@ -367,6 +381,7 @@ def test_several_years_have_people_who_come_back_and_contracts_for_every_visit(e
         assert outside == 0
         connection.execute("SELECT set_config('quitledger.scope', '0', false)")
         assert asked_one_by_one(connection.cursor()) > 0
+    assert_courses_are_those_computed_anew(made)
 
 
 def test_a_production_database_is_refused(empty_database):
@@ -406,3 +421,112 @@ def test_what_cannot_be_read_is_said(words, said):
 
 def test_one_of_year_and_years_is_needed():
     assert_told(quitledger("synthesize"), "--years")
+
+
+# --- The maker, a process of its own ---------------------------------------------------------------------------------
+
+INSTITUTIONS, VISITS = "institutions, staff", "2024:"  # in the lines that are told
+NOW = datetime(2025, 4, 1, tzinfo=TAIPEI)
+
+
+@pytest.fixture(scope="module")
+def blank(empty_database: Callable[[], DatabaseUrls]) -> DatabaseUrls:
+    """A migrated database that holds nothing, in which no load ends well."""
+    made = empty_database()
+    addresses = {"DATABASE_URL": made.app_url, "DATABASE_OWNER_URL": made.owner_url}
+    assert quitledger("db", "migrate", "--purpose", "test", **addresses).returncode == 0
+    return made
+
+
+@pytest.fixture
+def into(blank: DatabaseUrls) -> Iterator[DatabaseUrls]:
+    """Django as the owner of the blank database, in which nothing is afterwards and for which nothing works any more."""
+    connect_django(blank.owner_url)
+    yield blank
+    with psycopg.connect(blank.owner_url) as connection:
+        connection.execute("SELECT set_config('quitledger.scope', '0', false)")
+        for table in ("institutions_institution", "accounts_user", "visits_medicine", "cases_person", "visits_course"):
+            assert connection.execute(f"SELECT count(*) FROM {table}").fetchone() == (0,), table
+    assert not synthesis.is_loaded()
+    assert makers(os.getpid()) == []
+
+
+def makers(of: int | None) -> list[int]:
+    """Processes that make rows, of a process or all."""
+    listed = subprocess.run(["ps", "-A", "-o", "pid=,ppid=,args="], capture_output=True, text=True, check=True).stdout
+    found = [line.split(None, 2) for line in listed.splitlines() if "synthesis_maker" in line]
+    return [int(pid) for pid, parent, _ in found if of in (None, int(parent))]
+
+
+def at(part: str, do: Callable[[], None]) -> Callable[[str], None]:
+    """Whom lines are told to: does something at the one that holds `part`."""
+    return lambda line: do() if part in line else None
+
+
+@pytest.mark.parametrize(("part", "error"), [(INSTITUTIONS, RuntimeError), (VISITS, KeyboardInterrupt)])
+def test_where_whoever_writes_fails_the_maker_is_ended(part, error, into):
+    seen = []
+
+    def fail() -> None:
+        seen.extend(makers(os.getpid()))
+        raise error
+
+    with pytest.raises(error):
+        synthesis.load([2024], seed=1, scale=SCALE, tell=at(part, fail))
+    assert len(seen) == 1
+
+
+def test_where_the_database_refuses_the_maker_is_ended(into, monkeypatch):
+    monkeypatch.setattr(demo_data, "add_memberships", lambda *_: demo_data.one("SELECT 1 / 0"))
+    with pytest.raises(DataError):
+        synthesis.load([2024], seed=1, scale=SCALE)
+
+
+def test_a_killed_maker_is_told_and_nothing_is_loaded(into, monkeypatch):
+    monkeypatch.setenv("DATABASE_URL", into.app_url)
+    monkeypatch.setattr(
+        click, "echo", at(VISITS, lambda: [os.kill(maker, signal.SIGKILL) for maker in makers(os.getpid())])
+    )
+    with pytest.raises(Fault, match=f"什麼都沒有載入(.|\n)*-{signal.SIGKILL:d}"):
+        synthesis_command._fill([2024], 1, SCALE, None)
+
+
+def test_what_goes_wrong_with_the_maker_is_raised_as_it_was(into, monkeypatch):
+    with pytest.raises(PlanFails, match="too few staff"):
+        synthesis.load([2024], seed=1, scale=Decimal("0.0001"))
+    with pytest.raises(PolicyGap) as gap:
+        synthesis.load([1990], seed=1, scale=SCALE)
+    assert gap.value.day.year == 1990
+    monkeypatch.setenv("QUITLEDGER_KEYS", "{}")
+    with pytest.raises(KeysUnavailable, match="QUITLEDGER_KEYS"):
+        synthesis.load([2024], seed=1, scale=SCALE)
+
+
+def test_the_maker_knows_no_database_and_the_keys_not_from_its_command_line(monkeypatch):
+    started, begin = {}, subprocess.Popen
+    monkeypatch.setattr(
+        subprocess, "Popen", lambda words, **options: started.update(options, words=words) or begin(words, **options)
+    )
+    monkeypatch.setenv("DATABASE_OWNER_URL", "postgresql://owner:secret@localhost/quitledger")
+    monkeypatch.setenv("QUITLEDGER_KEYS", "the keys")
+    with making([2024], seed=1, scale=SCALE, now=NOW):
+        pass
+    assert not any("postgresql:" in value for value in started["env"].values())
+    assert started["env"]["QUITLEDGER_KEYS"] == "the keys"
+    assert "the keys" not in " ".join(started["words"])
+
+
+_ASKS = f"""
+from quitledger.ops.synthesis_steps import making, Decimal, datetime
+with making([2024], seed=1, scale=Decimal(1), now=datetime.fromisoformat("{NOW}")) as steps:
+    print(next(steps))
+"""
+
+
+def test_the_maker_leaves_when_whoever_asked_for_it_was_killed():
+    asking = subprocess.Popen([sys.executable, "-c", _ASKS], stdout=subprocess.PIPE)
+    eventually(lambda: makers(asking.pid))
+    (maker,) = makers(asking.pid)
+    asking.kill()
+    asking.communicate()
+    eventually(lambda: maker not in makers(None))
