@@ -35,6 +35,7 @@ from quitledger.selfcheck.queries import (
     next_month,
     seen_of,
     sign_offs,
+    sign_offs_of,
     standing_of,
 )
 from quitledger.selfcheck.rules import (
@@ -121,7 +122,6 @@ def _page(request: Request, check: MonthCheck, form: SignForm | None = None, sta
         number = (check.signed.number if check.signed else 0) + 1
         form = SignForm(initial={"number": number, "seen": digest(check)})
     before = (check.month - timedelta(days=1)).replace(day=1)
-    known = sign_offs(by=by).filter(institution_id=by.at_institution(), month=check.month).order_by("-number")
     context = {
         "check": check, "form": form, "page": page, "asked": asked,
         "as_list": as_list, "listed": listed, "rows": rows, "query_url": days_address(check.month, after - timedelta(days=1)),
@@ -132,7 +132,7 @@ def _page(request: Request, check: MonthCheck, form: SignForm | None = None, sta
         "reminder_days": Several(str(day) for day in policy_on(request.desk.today, "reminder_days")),
         "levels": {"incomplete": Level.INCOMPLETE, "look": Level.LOOK},
         "weeks": [[(day, days_address(day.on, day.on) if day.visits else "") for day in week] for week in check.weeks],
-        "sign_offs": known if check.signed else (),
+        "sign_offs": sign_offs_of(check.month, by=by) if check.signed else (),
     }  # fmt: skip
     return render(request, "selfcheck/month.html", context, status=status)
 

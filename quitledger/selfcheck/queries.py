@@ -205,40 +205,41 @@ FROM m, visits_visit v
 WHERE v.institution_id = %(institution)s AND v.visit_on >= %(month)s AND v.visit_on < %(next)s
 GROUP BY 1, 2, 3
 """  # noqa: S608 - our own words
-# The visits in force as the checks see them, of which only those are fetched at which a check may find something. The next
-# visit is asked for where the supply ended long enough ago that one is missed, counselling and intake where a course of
-# medication began; to others they say nothing. (With LIMIT the planner asks for each visit, and does not read all courses
-# of the nation first; MATERIALIZED, so that nothing is asked twice.)
+# The visits in force as the checks see them, a row for each medicine and for each intake that may count; of these only the
+# visits at which a check may find something. The next visit is asked for where a supply ended long enough ago that one is
+# missed, counselling where a course of medication began without; to others they say nothing. Of several intakes the one
+# without score comes first: where one with score is left, all have one. (MATERIALIZED, so that nothing is asked twice.)
 _VISITS = """
-WITH looked AS MATERIALIZED (SELECT v.id, v.uid, v.case_id, v.visit_on, m.staff_id AS medication, g.staff_id AS counselling,
-    l.lines, l.wrong, v.visit_on + l.longest AS ends_on, c.began, v.cigarettes_per_day IS NOT NULL AS with_cigarettes,
-    CASE WHEN v.visit_on + l.longest < %(missed_before)s::date THEN (SELECT min(n.visit_on) FROM visits_visit n
+WITH looked AS MATERIALIZED (SELECT v.id, v.uid, v.case_id, v.visit_on, v.cigarettes_per_day IS NOT NULL AS with_cigarettes,
+    m.id AS service, m.staff_id AS medication, g.staff_id AS counselling, c.id IS NOT NULL AS began,
+    l.supply_weeks AS weeks, l.supply_days AS days, i.taken_on, i.ftnd_score, i.cigarettes_per_day,
+    CASE WHEN v.visit_on + l.supply_days < %(missed_before)s::date THEN (SELECT min(n.visit_on) FROM visits_visit n
       WHERE n.person_id = v.person_id AND n.institution_id = v.institution_id AND n.visit_on > v.visit_on AND n.in_force) END AS next_on,
-    CASE WHEN c.began AND g.id IS NULL AND v.visit_on < %(counselled_before)s::date THEN (
+    CASE WHEN c.id IS NOT NULL AND g.id IS NULL AND v.visit_on < %(counselled_before)s::date THEN (
       SELECT o.visit_on FROM visits_visit o JOIN visits_service s ON s.visit_id = o.id AND s.kind = 'counselling'
-      WHERE o.person_id = v.person_id AND o.institution_id = v.institution_id AND o.visit_on >= v.visit_on AND o.in_force
-      ORDER BY o.visit_on LIMIT 1) END AS counselled_on,
-    CASE WHEN c.began THEN (SELECT bool_and(i.ftnd_score IS NOT NULL) FROM cases_baseline i WHERE i.case_id = v.case_id
-      AND i.taken_on <= v.visit_on AND i.taken_on >= v.visit_on - %(validity)s::int) END AS scored
+      WHERE o.person_id = v.person_id AND o.institution_id = v.institution_id AND o.visit_on >= v.visit_on AND o.in_force AND o.id <> v.id
+      ORDER BY o.visit_on LIMIT 1) END AS counselled_on
   FROM visits_visit v
   LEFT JOIN visits_service m ON m.visit_id = v.id AND m.kind = 'medication'
   LEFT JOIN visits_service g ON g.visit_id = v.id AND g.kind = 'counselling'
-  LEFT JOIN LATERAL (SELECT array_agg(ARRAY[supply_weeks, supply_days] ORDER BY id) AS lines,
-      bool_or(supply_days <> 7 * supply_weeks) AS wrong, max(supply_days) AS longest
-    FROM visits_medicationline WHERE service_id = m.id) l ON true
-  LEFT JOIN LATERAL (SELECT true AS began FROM visits_course WHERE person_id = m.person_id AND kind = 'medication'
-    AND first_on = m.visit_on AND institution_id = m.institution_id LIMIT 1) c ON true
+  LEFT JOIN visits_medicationline l ON l.service_id = m.id
+  LEFT JOIN visits_course c ON c.person_id = m.person_id AND c.kind = 'medication' AND c.first_on = m.visit_on
+    AND c.institution_id = m.institution_id
+  LEFT JOIN cases_baseline i ON i.case_id = CASE WHEN c.id IS NOT NULL THEN v.case_id END
+    AND i.taken_on <= v.visit_on AND i.taken_on >= v.visit_on - %(validity)s::int
   WHERE v.institution_id = %(institution)s AND v.visit_on >= %(month)s AND v.visit_on < %(next)s AND v.in_force)
-SELECT uid, case_id, visit_on, medication, counselling, lines, began, with_cigarettes, next_on, counselled_on
-FROM looked WHERE {may_miss}
-ORDER BY visit_on, id
+SELECT f.uid, f.case_id, f.visit_on, f.medication, f.counselling, l.supply_weeks, l.supply_days, f.with_cigarettes, f.next_on,
+  f.counselled_on, f.began, f.taken_on, f.ftnd_score, f.cigarettes_per_day
+FROM (SELECT DISTINCT ON (id) * FROM looked WHERE {may_miss} ORDER BY id, ftnd_score NULLS FIRST) f
+LEFT JOIN visits_medicationline l ON l.service_id = f.service
+ORDER BY f.visit_on, f.id, l.id
 """
 # What the rules find stands in rules.py alone. Here only: where they find nothing. Each visit at which they find something
-# must pass, others may; tests/selfcheck/test_queries.py compares with a month of which every visit is fetched.
+# must pass, others may; tests/selfcheck/test_what_is_fetched.py compares with a month of which every visit is fetched.
 MAY_MISS = """
 visit_on = ANY (%(not_contracted)s::date[]) OR medication <> ALL (%(medicators)s::bigint[]) OR counselling <> ALL (%(counsellors)s::bigint[])
-  OR NOT with_cigarettes OR wrong OR ends_on < %(missed_before)s::date AND next_on IS NULL
-  OR began AND (scored IS NOT TRUE OR counselling IS NULL AND visit_on < %(counselled_before)s::date
+  OR NOT with_cigarettes OR days <> 7 * weeks OR visit_on + days < %(missed_before)s::date AND next_on IS NULL
+  OR began AND (ftnd_score IS NULL OR counselling IS NULL AND visit_on < %(counselled_before)s::date
     AND (counselled_on IS NULL OR counselled_on > visit_on + %(counselling_days)s::int))
 """
 # All that is written in the month, and the latest change since it was signed off.
@@ -293,7 +294,7 @@ def month_check(month: date, *, moment: datetime, today: date, by: Actor) -> Mon
     if until is None or month > today:
         return None
     asked: dict[str, Any] = {"institution": institution, "month": month, "next": next_month(month)}
-    signed = _latest(institution, month, by)
+    signed = _latest(month, by)
     with connection.cursor() as cursor:
         # The books first: what is written while the rest is read opens the month again.
         cursor.execute(_DAYS, asked | {"signed_at": signed.signed_at if signed else None})
@@ -304,10 +305,11 @@ def month_check(month: date, *, moment: datetime, today: date, by: Actor) -> Mon
         cases = cursor.fetchall()
         grounds = _grounds(cursor, asked) if signed else None
     in_force = [row for row in everything if row[2]]
-    drafts = _drafts(by)
+    left = drafts_left(institution)
+    drafts = _drafts(by) if by.account_id in left else []
     own = [one for one in drafts if month_of(one.day) == month]
     earlier = [one for one in drafts if one.day < month and moment < until]
-    others = sum(number for account, number in drafts_left(institution).items() if account != by.account_id)
+    others = sum(number for account, number in left.items() if account != by.account_id)
     return MonthCheck(
         month=month, moment=moment, closes_at=until,
         books=Books(
@@ -330,7 +332,7 @@ def standing_of(month: date, *, by: Actor) -> Standing:
     by.require(Permission.SELFCHECK_READ)
     institution = by.at_institution()
     asked: dict[str, Any] = {"institution": institution, "month": month, "next": next_month(month)}
-    signed = _latest(institution, month, by)
+    signed = _latest(month, by)
     with connection.cursor() as cursor:
         cursor.execute(
             BOOKS.format(institution="%(institution)s", signed_at="%(signed_at)s::timestamptz"),
@@ -357,8 +359,8 @@ def grounds_of(month: date, *, by: Actor) -> Grounds:
         return _grounds(cursor, {"institution": by.at_institution(), "month": month, "next": next_month(month)})
 
 
-def _latest(institution: int, month: date, by: Actor) -> SignOff | None:
-    found: SignOff | None = sign_offs(by=by).filter(institution_id=institution, month=month).order_by("-number").first()
+def _latest(month: date, by: Actor) -> SignOff | None:
+    found: SignOff | None = sign_offs_of(month, by=by).first()
     return found
 
 
@@ -385,16 +387,25 @@ def _visits(cursor: Any, around: Around, asked: dict[str, Any]) -> list[MonthVis
     )  # fmt: skip
     rows = cursor.fetchall()
     intakes: dict[int, list[BaselineFacts]] = {}
-    cursor.execute(_INTAKES, [[case for _uid, case, *_, began, _with, _next, _counselled in rows if began]])
-    for case, *facts in cursor.fetchall():
-        intakes.setdefault(case, []).append(BaselineFacts(*facts))
-    return [
-        MonthVisit(
-            uid, case, on, medication, counselling, lines or (), bool(began), with_cigarettes, next_on, counselled_on,
-            baseline_of_course(intakes.get(case, ()), on) if began else None,
-        )
-        for uid, case, on, medication, counselling, lines, began, with_cigarettes, next_on, counselled_on in rows
-    ]  # fmt: skip
+    unsure = [case for _uid, case, *_said, began, _taken, score, _smoked in rows if began and score is None]
+    if unsure:
+        cursor.execute(_INTAKES, [unsure])
+        for case, *facts in cursor.fetchall():
+            intakes.setdefault(case, []).append(BaselineFacts(*facts))
+    visits: list[MonthVisit] = []
+    last, lines = None, []
+    for uid, case, on, medication, counselling, weeks, days, *said, began, taken_on, score, smoked in rows:
+        if uid == last:  # one more medicine
+            lines.append((weeks, days))
+            continue
+        last, lines = uid, [] if weeks is None else [(weeks, days)]
+        intake = None
+        if began and score is None:
+            intake = baseline_of_course(intakes.get(case, ()), on)
+        elif began:  # each that may count has a score: which of them does is all the same
+            intake = BaselineFacts(taken_on, score, smoked)
+        visits.append(MonthVisit(uid, case, on, medication, counselling, lines, began, *said, intake))
+    return visits
 
 
 # Contracts of the institution, of its staff, and their certificates: of none, of whom, of what.
@@ -471,6 +482,14 @@ def sign_offs(*, by: Actor) -> QuerySet[SignOff]:
     by.require(Permission.VISIT_READ)
     found = SignOff.objects.select_related("signed_by")
     return found if by.institution_id is None else found.filter(institution_id=by.institution_id)
+
+
+def sign_offs_of(month: date, *, by: Actor) -> QuerySet[SignOff]:
+    """Those of a month of the actor's institution, the latest first; what the page said is read where it is asked for.
+
+    Raises PermissionDenied.
+    """
+    return sign_offs(by=by).filter(institution_id=by.at_institution(), month=month).order_by("-number").defer("seen")
 
 
 def snapshot(check: MonthCheck) -> dict[str, Any]:

@@ -69,7 +69,7 @@ class Where(StrEnum):
     RECORD = "record"
 
 
-@dataclass(slots=True)  # not frozen, as MonthVisit
+@dataclass(slots=True)  # not frozen, for the same reason as MonthVisit
 class Finding:
     """One thing that a month misses: which check, of which day and case (and visit), and the form and field to fix.
 
@@ -166,9 +166,11 @@ class Around:
     def staff_in_order(self, kind: str) -> list[int]:
         """Who lacks nothing for a kind of service on any day of the month. Raises PolicyGap."""
         return [
-            staff
-            for staff in self.staff
-            if not any(self.lacks_staff_contract(staff, kind, day) or self.lacks_certificate(staff, day) for day in self.days)
+            one
+            for one in self.staff
+            if not any(
+                self.lacks_staff_contract(one, kind, day) or self.lacks_certificate(one, day) for day in self.days
+            )
         ]
 
     def is_in_order(self, visit: MonthVisit) -> bool:
