@@ -338,9 +338,9 @@ def standing_of(month: date, *, by: Actor) -> Standing:
             BOOKS.format(institution="%(institution)s", signed_at="%(signed_at)s::timestamptz"),
             asked | {"signed_at": signed.signed_at if signed else None},
         )
-        *books, in_force = cursor.fetchone()
+        visits, versions, changed_at, in_force = cursor.fetchone()
         grounds = _grounds(cursor, asked) if signed else None
-    return standing(signed_of(signed), Books(*books, grounds), in_force)
+    return standing(signed_of(signed), Books(visits, versions, changed_at, grounds), in_force)
 
 
 def _grounds(cursor: Any, asked: dict[str, Any]) -> Grounds:
@@ -399,12 +399,17 @@ def _visits(cursor: Any, around: Around, asked: dict[str, Any]) -> list[MonthVis
             lines.append((weeks, days))
             continue
         last, lines = uid, [] if weeks is None else [(weeks, days)]
+        with_cigarettes, next_on, counselled_on = said
         intake = None
         if began and score is None:
             intake = baseline_of_course(intakes.get(case, ()), on)
         elif began:  # each that may count has a score: which of them does is all the same
             intake = BaselineFacts(taken_on, score, smoked)
-        visits.append(MonthVisit(uid, case, on, medication, counselling, lines, began, *said, intake))
+        visits.append(
+            MonthVisit(
+                uid, case, on, medication, counselling, lines, began, with_cigarettes, next_on, counselled_on, intake
+            )
+        )  # fmt: skip
     return visits
 
 
