@@ -35,6 +35,7 @@ from quitledger.selfcheck.queries import (
     next_month,
     seen_of,
     sign_offs,
+    sign_offs_of,
     standing_of,
 )
 from quitledger.selfcheck.rules import (
@@ -131,7 +132,7 @@ def _page(request: Request, check: MonthCheck, form: SignForm | None = None, sta
         "reminder_days": Several(str(day) for day in policy_on(request.desk.today, "reminder_days")),
         "levels": {"incomplete": Level.INCOMPLETE, "look": Level.LOOK},
         "weeks": [[(day, days_address(day.on, day.on) if day.visits else "") for day in week] for week in check.weeks],
-        "sign_offs": sign_offs(by=by).filter(institution_id=by.at_institution(), month=check.month).order_by("-number"),
+        "sign_offs": sign_offs_of(check.month, by=by) if check.signed else (),
     }  # fmt: skip
     return render(request, "selfcheck/month.html", context, status=status)
 

@@ -9,7 +9,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from functools import cached_property
@@ -29,7 +29,7 @@ from quitledger.policy.rounding import rounded
 from quitledger.policy.sentences import Words
 from quitledger.visits.models import Visit
 from quitledger.visits.queries import TIMELINESS, closes_at, drafts_left
-from quitledger.visits.rules import COUNSELLING, Period, StaffPeriod, Timeliness, month_of
+from quitledger.visits.rules import COUNSELLING, MEDICATION, Period, StaffPeriod, Timeliness, month_of
 from quitledger.visits.services import drafts_of
 
 from .models import SignOff
@@ -195,30 +195,57 @@ def signed_of(sign_off: SignOff | None) -> Signed | None:
 # (CASE, not AND: NULL AND … would be asked of every visit of a month that nobody has signed off.)
 CHANGED_SINCE = """CASE WHEN v.changed_at > {signed_at} THEN EXISTS (
     SELECT FROM cases_person p WHERE p.id = v.person_id AND p.emptied_run IS NULL) END"""
-# What each row of a visit says, and apart from it what its services say: joined here, they are read twice as fast.
-_VISITS = f"""
-SELECT v.id, v.uid, v.case_id, v.visit_on, v.cigarettes_per_day IS NOT NULL, {TIMELINESS}, v.in_force, v.version,
-  CASE WHEN {CHANGED_SINCE.format(signed_at="%(signed_at)s::timestamptz")} THEN v.changed_at END
-FROM visits_visit v
-JOIN visits_servicemonth m ON m.institution_id = v.institution_id AND m.month = %(month)s
+# What the month consists of: a line for each day, timeliness, and whether in force.
+_DAYS = f"""
+WITH m AS MATERIALIZED (SELECT closes_at, prompt_hours FROM visits_servicemonth
+  WHERE institution_id = %(institution)s AND month = %(month)s)
+SELECT v.visit_on, {TIMELINESS}, v.in_force, count(*), sum(v.version),
+  max(CASE WHEN {CHANGED_SINCE.format(signed_at="%(signed_at)s::timestamptz")} THEN v.changed_at END)
+FROM m, visits_visit v
 WHERE v.institution_id = %(institution)s AND v.visit_on >= %(month)s AND v.visit_on < %(next)s
-ORDER BY v.visit_on, v.id
+GROUP BY 1, 2, 3
 """  # noqa: S608 - our own words
-# With LIMIT the planner asks for each visit, and does not read all courses of the nation first. The next visit is asked for
-# where the supply ended long enough ago that one is missed (rules: next_visit); to others it says nothing.
-_SERVICES = """
-SELECT s.visit_id, s.kind, s.staff_id, l.supply_weeks, l.supply_days,
-  CASE WHEN v.visit_on + l.supply_days < %(missed_before)s::date THEN (SELECT min(n.visit_on) FROM visits_visit n WHERE n.person_id = v.person_id
-    AND n.institution_id = v.institution_id AND n.visit_on > v.visit_on AND n.in_force) END,
-  CASE WHEN s.kind = 'medication' THEN (SELECT true FROM visits_course k WHERE k.person_id = v.person_id
-    AND k.kind = 'medication' AND k.first_on = v.visit_on AND k.institution_id = v.institution_id LIMIT 1) END
-FROM visits_visit v JOIN visits_service s ON s.visit_id = v.id LEFT JOIN visits_medicationline l ON l.service_id = s.id
-WHERE v.institution_id = %(institution)s AND v.visit_on >= %(month)s AND v.visit_on < %(next)s AND v.in_force
-ORDER BY l.id
+# The visits in force as the checks see them, a row for each medicine and for each intake that may count; of these only the
+# visits at which a check may find something. The next visit is asked for where a supply ended long enough ago that one is
+# missed, counselling where a course of medication began without; to others they say nothing. Of several intakes the one
+# without score comes first: where one with score is left, all have one. (MATERIALIZED, so that nothing is asked twice.)
+_VISITS = """
+WITH looked AS MATERIALIZED (SELECT v.id, v.uid, v.case_id, v.visit_on, v.cigarettes_per_day IS NOT NULL AS with_cigarettes,
+    m.id AS service, m.staff_id AS medication, g.staff_id AS counselling, c.id IS NOT NULL AS began,
+    l.supply_weeks AS weeks, l.supply_days AS days, i.taken_on, i.ftnd_score, i.cigarettes_per_day,
+    CASE WHEN v.visit_on + l.supply_days < %(missed_before)s::date THEN (SELECT min(n.visit_on) FROM visits_visit n
+      WHERE n.person_id = v.person_id AND n.institution_id = v.institution_id AND n.visit_on > v.visit_on AND n.in_force) END AS next_on,
+    CASE WHEN c.id IS NOT NULL AND g.id IS NULL AND v.visit_on < %(counselled_before)s::date THEN (
+      SELECT o.visit_on FROM visits_visit o JOIN visits_service s ON s.visit_id = o.id AND s.kind = 'counselling'
+      WHERE o.person_id = v.person_id AND o.institution_id = v.institution_id AND o.visit_on >= v.visit_on AND o.in_force AND o.id <> v.id
+      ORDER BY o.visit_on LIMIT 1) END AS counselled_on
+  FROM visits_visit v
+  LEFT JOIN visits_service m ON m.visit_id = v.id AND m.kind = 'medication'
+  LEFT JOIN visits_service g ON g.visit_id = v.id AND g.kind = 'counselling'
+  LEFT JOIN visits_medicationline l ON l.service_id = m.id
+  LEFT JOIN visits_course c ON c.person_id = m.person_id AND c.kind = 'medication' AND c.first_on = m.visit_on
+    AND c.institution_id = m.institution_id
+  LEFT JOIN cases_baseline i ON i.case_id = CASE WHEN c.id IS NOT NULL THEN v.case_id END
+    AND i.taken_on <= v.visit_on AND i.taken_on >= v.visit_on - %(validity)s::int
+  WHERE v.institution_id = %(institution)s AND v.visit_on >= %(month)s AND v.visit_on < %(next)s AND v.in_force)
+SELECT f.uid, f.case_id, f.visit_on, f.medication, f.counselling, l.supply_weeks, l.supply_days, f.with_cigarettes, f.next_on,
+  f.counselled_on, f.began, f.taken_on, f.ftnd_score, f.cigarettes_per_day
+FROM (SELECT DISTINCT ON (id) * FROM looked WHERE {may_miss} ORDER BY id, ftnd_score NULLS FIRST) f
+LEFT JOIN visits_medicationline l ON l.service_id = f.service
+ORDER BY f.visit_on, f.id, l.id
+"""
+# What the rules find stands in rules.py alone. Here only: where they find nothing. Each visit at which they find something
+# must pass, others may; tests/selfcheck/test_what_is_fetched.py compares with a month of which every visit is fetched.
+MAY_MISS = """
+visit_on = ANY (%(not_contracted)s::date[]) OR medication <> ALL (%(medicators)s::bigint[]) OR counselling <> ALL (%(counsellors)s::bigint[])
+  OR NOT with_cigarettes OR days <> 7 * weeks OR visit_on + days < %(missed_before)s::date AND next_on IS NULL
+  OR began AND (ftnd_score IS NULL OR counselling IS NULL AND visit_on < %(counselled_before)s::date
+    AND (counselled_on IS NULL OR counselled_on > visit_on + %(counselling_days)s::int))
 """
 # All that is written in the month, and the latest change since it was signed off.
 BOOKS = f"""
-SELECT count(*), coalesce(sum(v.version), 0), max(v.changed_at) FILTER (WHERE {CHANGED_SINCE})
+SELECT count(*), coalesce(sum(v.version), 0), max(v.changed_at) FILTER (WHERE {CHANGED_SINCE}),
+  count(*) FILTER (WHERE v.in_force)
 FROM visits_visit v
 WHERE v.institution_id = {{institution}} AND v.visit_on >= %(month)s AND v.visit_on < %(next)s
 """  # noqa: S608 - our own words
@@ -244,20 +271,12 @@ SELECT jsonb_build_object(
     FROM institutions_certificate JOIN worked USING (staff_id) GROUP BY staff_id) c)) AS grounds
 """
 _INTAKES = """
-SELECT case_id, taken_on, ftnd_score, cigarettes_per_day FROM cases_baseline
-WHERE case_id IN (SELECT v.case_id FROM visits_visit v WHERE v.institution_id = %(institution)s
-  AND v.visit_on >= %(month)s AND v.visit_on < %(next)s AND v.in_force)
-ORDER BY recorded_at
-"""
-_COUNSELLED = """
-SELECT v.id, (SELECT o.visit_on FROM visits_visit o JOIN visits_service s ON s.visit_id = o.id AND s.kind = 'counselling'
-  WHERE o.person_id = v.person_id AND o.institution_id = v.institution_id AND o.visit_on >= v.visit_on AND o.in_force
-  ORDER BY o.visit_on LIMIT 1)
-FROM visits_visit v WHERE v.id = ANY (%s)
+SELECT case_id, taken_on, ftnd_score, cigarettes_per_day FROM cases_baseline WHERE case_id = ANY (%s) ORDER BY recorded_at
 """
 _CASES = """
 WITH alone AS MATERIALIZED (SELECT c.id, c.opened_on, c.person_id FROM cases_case c
-  WHERE c.institution_id = %(institution)s AND c.opened_on >= %(month)s AND c.opened_on < %(next)s AND c.emptied_run IS NULL
+  WHERE c.institution_id = %(institution)s AND c.opened_on >= %(month)s AND c.opened_on < %(next)s
+    AND c.opened_on < %(opened_before)s AND c.emptied_run IS NULL
     AND NOT EXISTS (SELECT FROM visits_visit v WHERE v.case_id = c.id AND v.in_force))
 SELECT a.id, a.opened_on FROM alone a JOIN cases_person p ON p.id = a.person_id WHERE p.merged_into_id IS NULL
 ORDER BY a.opened_on, a.id
@@ -275,28 +294,29 @@ def month_check(month: date, *, moment: datetime, today: date, by: Actor) -> Mon
     if until is None or month > today:
         return None
     asked: dict[str, Any] = {"institution": institution, "month": month, "next": next_month(month)}
-    asked["missed_before"] = today - timedelta(days=policy_on(month, "check_next_visit_days"))
-    signed = _latest(institution, month, by)
+    signed = _latest(month, by)
     with connection.cursor() as cursor:
-        cursor.execute(_VISITS, asked | {"signed_at": signed.signed_at if signed else None})
+        # The books first: what is written while the rest is read opens the month again.
+        cursor.execute(_DAYS, asked | {"signed_at": signed.signed_at if signed else None})
         everything = cursor.fetchall()
-        rows = [row for row in everything if row[6]]  # in force
-        visits = _visits(cursor, rows, asked)
-        cursor.execute(_CASES, asked)
-        cases = cursor.fetchall()
         around = _around(cursor, asked, today)
+        visits = _visits(cursor, around, asked)
+        cursor.execute(_CASES, asked | {"opened_before": today - timedelta(days=policy_on(month, "check_case_days"))})
+        cases = cursor.fetchall()
         grounds = _grounds(cursor, asked) if signed else None
-    drafts = _drafts(by)
+    in_force = [row for row in everything if row[2]]
+    left = drafts_left(institution)
+    drafts = _drafts(by) if by.account_id in left else []
     own = [one for one in drafts if month_of(one.day) == month]
     earlier = [one for one in drafts if one.day < month and moment < until]
-    others = sum(number for account, number in drafts_left(institution).items() if account != by.account_id)
+    others = sum(number for account, number in left.items() if account != by.account_id)
     return MonthCheck(
         month=month, moment=moment, closes_at=until,
         books=Books(
-            len(everything), sum(row[7] for row in everything),
-            max((row[8] for row in everything if row[8]), default=None), grounds,
+            sum(row[3] for row in everything), sum(row[4] for row in everything),
+            max((row[5] for row in everything if row[5]), default=None), grounds,
         ),
-        days=Counter(row[3] for row in rows), tags=Counter(row[5] for row in rows),
+        days=_counted(in_force, 0), tags=_counted(in_force, 1),
         findings=sorted(
             [*check_visits(visits, around), *check_cases(cases, around)],
             key=lambda one: (one.level is not Level.INCOMPLETE, one.day),
@@ -312,22 +332,15 @@ def standing_of(month: date, *, by: Actor) -> Standing:
     by.require(Permission.SELFCHECK_READ)
     institution = by.at_institution()
     asked: dict[str, Any] = {"institution": institution, "month": month, "next": next_month(month)}
-    signed = _latest(institution, month, by)
+    signed = _latest(month, by)
     with connection.cursor() as cursor:
-        books = _books(cursor, asked, signed)
-    in_force = Visit.objects.filter(
-        institution_id=institution, visit_on__gte=month, visit_on__lt=next_month(month), in_force=True
-    )
-    return standing(signed_of(signed), books, int(in_force.exists()))
-
-
-def _books(cursor: Any, asked: dict[str, Any], signed: SignOff | None) -> Books:
-    cursor.execute(
-        BOOKS.format(institution="%(institution)s", signed_at="%(signed_at)s::timestamptz"),
-        asked | {"signed_at": signed.signed_at if signed else None},
-    )
-    books = Books(*cursor.fetchone())
-    return replace(books, grounds=_grounds(cursor, asked)) if signed else books
+        cursor.execute(
+            BOOKS.format(institution="%(institution)s", signed_at="%(signed_at)s::timestamptz"),
+            asked | {"signed_at": signed.signed_at if signed else None},
+        )
+        visits, versions, changed_at, in_force = cursor.fetchone()
+        grounds = _grounds(cursor, asked) if signed else None
+    return standing(signed_of(signed), Books(visits, versions, changed_at, grounds), in_force)
 
 
 def _grounds(cursor: Any, asked: dict[str, Any]) -> Grounds:
@@ -346,52 +359,58 @@ def grounds_of(month: date, *, by: Actor) -> Grounds:
         return _grounds(cursor, {"institution": by.at_institution(), "month": month, "next": next_month(month)})
 
 
-def _latest(institution: int, month: date, by: Actor) -> SignOff | None:
-    found: SignOff | None = sign_offs(by=by).filter(institution_id=institution, month=month).order_by("-number").first()
+def _latest(month: date, by: Actor) -> SignOff | None:
+    found: SignOff | None = sign_offs_of(month, by=by).first()
     return found
 
 
-def _visits(cursor: Any, rows: Sequence[Sequence[Any]], asked: dict[str, Any]) -> list[MonthVisit]:
-    """The visits of `rows`; those with which a course of medication began with intake and counselling around them."""
-    counselled_by: dict[int, int] = {}
-    medicated: dict[int, tuple[int, date | None, bool]] = {}  # by whom, the next visit, the first of the course
-    lines: dict[int, list[tuple[int, int]]] = {}
-    cursor.execute(_SERVICES, asked)
-    for visit, kind, staff, weeks, days, next_on, first in cursor.fetchall():
-        if kind == COUNSELLING:
-            counselled_by[visit] = staff
+def _counted(rows: Iterable[Sequence[Any]], column: int) -> Counter[Any]:
+    """How many visits there are of each value of a column of _DAYS."""
+    counted: Counter[Any] = Counter()
+    for row in rows:
+        counted[row[column]] += row[3]
+    return counted
+
+
+def _visits(cursor: Any, around: Around, asked: dict[str, Any]) -> list[MonthVisit]:
+    """The visits in force at which a check may find something, by day. Raises PolicyGap."""
+    counselling_days = policy_on(around.month, "check_counselling_days")
+    cursor.execute(
+        _VISITS.format(may_miss=MAY_MISS),
+        asked | {
+            "not_contracted": [day for day in around.days if around.lacks_contract(day)],
+            "medicators": around.staff_in_order(MEDICATION), "counsellors": around.staff_in_order(COUNSELLING),
+            "missed_before": around.missed_before, "counselling_days": counselling_days,
+            "counselled_before": around.today - timedelta(days=counselling_days),
+            "validity": min(policy_on(day, "baseline_validity_days") for day in around.days),
+        },
+    )  # fmt: skip
+    rows = cursor.fetchall()
+    intakes: dict[int, list[BaselineFacts]] = {}
+    unsure = [case for _uid, case, *_said, began, _taken, score, _smoked in rows if began and score is None]
+    if unsure:
+        cursor.execute(_INTAKES, [unsure])
+        for case, *facts in cursor.fetchall():
+            intakes.setdefault(case, []).append(BaselineFacts(*facts))
+    visits: list[MonthVisit] = []
+    last, lines = None, []
+    for uid, case, on, medication, counselling, weeks, days, *said, began, taken_on, score, smoked in rows:
+        if uid == last:  # one more medicine
+            lines.append((weeks, days))
             continue
-        medicated[visit] = (staff, next_on, bool(first))
-        if weeks is not None:
-            lines.setdefault(visit, []).append((weeks, days))
-    began = [row for row in rows if row[0] in medicated and medicated[row[0]][2]]
-    intakes, counselled = _around_first(cursor, began, counselled_by, asked)
-    visits = []
-    for key, uid, case, visit_on, with_cigarettes, *_ in rows:
-        staff, next_on, first = medicated.get(key, (None, None, False))
-        intake = baseline_of_course(intakes[case], visit_on) if first and case in intakes else None
+        last, lines = uid, [] if weeks is None else [(weeks, days)]
+        with_cigarettes, next_on, counselled_on = said
+        intake = None
+        if began and score is None:
+            intake = baseline_of_course(intakes.get(case, ()), on)
+        elif began:  # each that may count has a score: which of them does is all the same
+            intake = BaselineFacts(taken_on, score, smoked)
         visits.append(
             MonthVisit(
-                uid, case, visit_on, staff, counselled_by.get(key), lines.get(key, ()), first, with_cigarettes, next_on,
-                counselled.get(key), intake,
+                uid, case, on, medication, counselling, lines, began, with_cigarettes, next_on, counselled_on, intake
             )
         )  # fmt: skip
     return visits
-
-
-def _around_first(
-    cursor: Any, began: Sequence[Sequence[Any]], counselled_by: Collection[int], asked: dict[str, Any]
-) -> tuple[dict[int, list[BaselineFacts]], dict[int, date]]:
-    """Of the visits with which a course began: the intakes of their cases, and the first counselling from that day on of
-    those that had none with them."""
-    intakes: dict[int, list[BaselineFacts]] = {}
-    if not began:
-        return intakes, {}
-    cursor.execute(_INTAKES, asked)
-    for case, *facts in cursor.fetchall():
-        intakes.setdefault(case, []).append(BaselineFacts(*facts))
-    cursor.execute(_COUNSELLED, [[row[0] for row in began if row[0] not in counselled_by]])
-    return intakes, dict(cursor.fetchall())
 
 
 # Contracts of the institution, of its staff, and their certificates: of none, of whom, of what.
@@ -468,6 +487,14 @@ def sign_offs(*, by: Actor) -> QuerySet[SignOff]:
     by.require(Permission.VISIT_READ)
     found = SignOff.objects.select_related("signed_by")
     return found if by.institution_id is None else found.filter(institution_id=by.institution_id)
+
+
+def sign_offs_of(month: date, *, by: Actor) -> QuerySet[SignOff]:
+    """Those of a month of the actor's institution, the latest first; what the page said is read where it is asked for.
+
+    Raises PermissionDenied.
+    """
+    return sign_offs(by=by).filter(institution_id=by.at_institution(), month=month).order_by("-number").defer("seen")
 
 
 def snapshot(check: MonthCheck) -> dict[str, Any]:

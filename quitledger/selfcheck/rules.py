@@ -4,6 +4,7 @@ Pure: values in, every finding out. A check's word is the policy parameter that 
 there is what pages call it. Findings name nobody: who it is stands in the visit or the case they point to.
 """
 
+from calendar import monthrange
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
@@ -68,7 +69,7 @@ class Where(StrEnum):
     RECORD = "record"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen, for the same reason as MonthVisit
 class Finding:
     """One thing that a month misses: which check, of which day and case (and visit), and the form and field to fix.
 
@@ -156,6 +157,21 @@ class Around:
     def missed_before(self) -> date:
         """A supply that ended before this day should have been followed by a visit. Raises PolicyGap."""
         return self.today - timedelta(days=policy_on(self.month, "check_next_visit_days"))
+
+    @cached_property
+    def days(self) -> list[date]:
+        """Every day of the month."""
+        return [self.month + timedelta(days=n) for n in range(monthrange(self.month.year, self.month.month)[1])]
+
+    def staff_in_order(self, kind: str) -> list[int]:
+        """Who lacks nothing for a kind of service on any day of the month. Raises PolicyGap."""
+        return [
+            one
+            for one in self.staff
+            if not any(
+                self.lacks_staff_contract(one, kind, day) or self.lacks_certificate(one, day) for day in self.days
+            )
+        ]
 
     def is_in_order(self, visit: MonthVisit) -> bool:
         """True where nothing is wrong with the contracts and certificates of the visit's day and staff. Raises PolicyGap."""

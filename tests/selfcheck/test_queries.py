@@ -29,7 +29,7 @@ from quitledger.selfcheck.queries import (
 )
 from quitledger.selfcheck.rules import Check, Standing
 from quitledger.visits.queries import VisitQuery, totals
-from quitledger.visits.rules import Counselling, Entry, Timeliness
+from quitledger.visits.rules import Counselling, Entry, Line, Medication, Timeliness
 from quitledger.visits.services import record_visits
 
 from .. import world
@@ -78,6 +78,34 @@ def test_the_first_medication_of_a_course_is_told_from_later_ones_and_held_again
     with step("recorder") as by:
         found = {(one.check, one.visit) for one in seen_by(by).findings}
     assert found == {(Check.INTAKE_SCORE, first), (Check.COUNSELLING, first)}
+
+
+@pytest.mark.parametrize(("earlier", "later", "missing"), [(True, False, [Check.INTAKE_SCORE]), (False, True, [])])
+def test_of_several_intakes_the_latest_is_held_against_the_course(
+    committed: Any, earlier: bool, later: bool, missing: list[Check]
+) -> None:
+    with step("recorder") as by:
+        for day, scored in ((date(2025, 3, 10), earlier), (MARCH_15, later)):
+            answers = world.FTND if scored else {}
+            entry = BaselineEntry(uuid4(), day, answers, 20, None, None, pregnant=False, insured=True)
+            record_baseline(case=world.case("示範丁"), entry=entry, today=world.TODAY, by=by)
+    recorded(committed, MARCH_20, "示範丁")
+    with step("recorder") as by:
+        assert [one.check for one in seen_by(by).findings] == missing
+
+
+@pytest.mark.parametrize(("weeks", "missing"), [((1, 1), [Check.NEXT_VISIT]), ((1, 4), []), ((4, 1), [])])
+def test_of_several_medicines_the_one_that_lasts_longest_is_waited_for(
+    committed: Any, weeks: tuple[int, int], missing: list[Check]
+) -> None:
+    lines = tuple(Line(code, number) for code, number in zip((world.PATCH, world.GUM), weeks, strict=True))
+    with step("recorder") as by:
+        entry = BaselineEntry(uuid4(), MARCH, world.FTND, 20, None, None, pregnant=False, insured=True)
+        record_baseline(case=world.case("示範丁"), entry=entry, today=world.TODAY, by=by)
+        physician = world.staff("示範丑").uid
+    recorded(committed, date(2025, 3, 5), "示範丁", medication=Medication(physician, lines))
+    with step("recorder") as by:
+        assert [one.check for one in seen_by(by).findings] == missing
 
 
 def test_counselling_on_a_later_day_is_counselling(committed: Any) -> None:
