@@ -1,10 +1,10 @@
 """What the rules need to know before visits are recorded, read at once (migrations/0008_recording_facts.sql)."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import date, datetime, time
-from typing import Any
+from typing import Any, NamedTuple, Self
 from uuid import UUID
 
 from django.db import connection
@@ -30,19 +30,21 @@ _VISIT_FIELDS = (  # in the order of visits_recording_facts
     *("id", "uid", "case_id", "person_id", "institution_id", "visit_on", "visit_time", "pregnant"),
     *("cigarettes_per_day", "co_ppm", "note", "in_force", "version"),
 )
+_VISIT_ON = 2 + _VISIT_FIELDS.index("visit_on")  # behind the service's kind and the uid of its entry
 
 
-class Known:
-    """The facts about the persons, staff and months of a list of entries. Reading them locks the persons."""
+class Question:
+    """What the database is asked before entries of some cases are recorded. `days`: others than those of the entries whose
+    closing moments are asked for."""
 
-    def __init__(self, cases: Iterable[Case], entries: list[Entry], *, days: Iterable[date] = ()) -> None:
-        """`days`: others than those of the entries whose closing moments are asked for."""
+    def __init__(self, cases: Iterable[Case], entries: Sequence[Entry], *, days: Iterable[date] = ()) -> None:
         cases = list(cases)
         lines = [line for entry in entries if entry.medication for line in entry.medication.lines]
-        asked_months = {rules.month_of(day) for day in (*(entry.visit_on for entry in entries), *days)}
+        self.days = {entry.visit_on for entry in entries}
+        asked_months = {rules.month_of(day) for day in (*self.days, *days)}
         institutions = {case.institution_id for case in cases}
         months = sorted((institution_id, month) for institution_id in institutions for month in asked_months)
-        asked: dict[str, Any] = {
+        self._asked: dict[str, Any] = {
             "cases": _array(case.pk for case in cases),
             "staff": _array({uid for entry in entries for uid in entry.kinds.values() if uid}),
             "medicines": list({line.medicine_code for line in lines}),
@@ -52,32 +54,67 @@ class Known:
             "services": sum(len(entry.kinds) for entry in entries),
             "lines": len(lines),
         }
+
+    def answer(self) -> "Answer":
+        """Ask, and lock the persons. Inside a transaction."""
         with connection.cursor() as cursor:
-            cursor.execute(_FACTS, asked)
-            (facts,) = cursor.fetchone()
-        *lists, moment = facts
-        baselines, contracts, staff, medicines, closing, visits, courses, *keys = (found or [] for found in lists)
-        self.moment = datetime.fromisoformat(moment)
-        self._days = {entry.visit_on for entry in entries}
+            cursor.execute(_FACTS, self._asked)
+            *lists, moment = cursor.fetchone()[0]
+        *lists, visit_keys, service_keys, line_keys = (found or [] for found in lists)
+        return Answer(*lists, keys=(visit_keys, service_keys, line_keys), moment=moment)
+
+    def is_of_visits(self, answer: "Answer") -> bool:
+        """True where there are visits on the entries' days."""
+        days = {day.isoformat() for day in self.days}
+        return any(row[_VISIT_ON] in days for row in answer.visits)
+
+
+class Answer(NamedTuple):
+    """What the database says: lists of rows, as they come out of JSON; keys of new visits, services and lines."""
+
+    baselines: list[list[Any]]
+    contracts: list[list[Any]]
+    staff: list[list[Any]]
+    medicines: list[list[Any]]
+    closing: list[list[Any]]
+    visits: list[list[Any]]
+    courses: list[list[Any]]
+    keys: tuple[list[int], list[int], list[int]]
+    moment: str
+
+
+class Known:
+    """The facts about the persons, staff and months of a list of entries: what a question was answered."""
+
+    def __init__(self, question: Question, answer: Answer) -> None:
+        """Asks no database."""
+        self.moment = datetime.fromisoformat(answer.moment)
+        self._days = question.days
         self._said: dict[int, Entry] = {}  # by the visit's key
-        self.courses = CourseBook(courses)
+        self.courses = CourseBook(answer.courses)
         self.baselines: dict[int, list[rules.IntakeFacts]] = defaultdict(list)
-        for case_id, taken_on, *intake in baselines:
+        for case_id, taken_on, *intake in answer.baselines:
             self.baselines[case_id].append(rules.IntakeFacts(_day(taken_on), *intake))
         self.contracts: dict[int, list[rules.Period]] = defaultdict(list)
-        for institution_id, starts_on, ends_on in contracts:
+        for institution_id, starts_on, ends_on in answer.contracts:
             self.contracts[institution_id].append(rules.Period(_day(starts_on), _day(ends_on)))
-        self._note_staff(staff)
+        self._note_staff(answer.staff)
         self.medicines = {
             code: rules.MedicineFacts(_day(starts_on), _day(ends_on), name)
-            for code, starts_on, ends_on, name in medicines
+            for code, starts_on, ends_on, name in answer.medicines
         }
         self.closes_at = {
             (institution_id, _day(month)): datetime.fromisoformat(closes_at)
-            for institution_id, month, closes_at in closing
+            for institution_id, month, closes_at in answer.closing
         }
-        self._keys = dict(zip((Visit, Service, MedicationLine), map(iter, keys), strict=True))
-        self._note_visits(visits)
+        self._keys = dict(zip((Visit, Service, MedicationLine), map(iter, answer.keys), strict=True))
+        self._note_visits(answer.visits)
+
+    @classmethod
+    def read(cls, cases: Iterable[Case], entries: Sequence[Entry], *, days: Iterable[date] = ()) -> Self:
+        """Ask what there is to know (Question), and know it. Locks the persons, inside a transaction."""
+        question = Question(cases, entries, days=days)
+        return cls(question, question.answer())
 
     def _note_visits(self, rows: list[list[Any]]) -> None:
         self.by_uid: dict[UUID, Visit] = {}

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, time, timedelta
+from functools import partial
 from typing import Any
 
 from django.core.exceptions import PermissionDenied
@@ -29,7 +30,7 @@ from quitledger.policy.sentences import Words
 
 from . import rules
 from .course_records import RECOMPUTE_BEGIN, RECOMPUTE_END, copy_courses
-from .known import VALUES, Known, entry_of, services_of
+from .known import VALUES, Known, Question, entry_of, services_of
 from .models import Draft, Medicine, Month, Permit, Service, Visit, WindowExtension
 from .rules import COUNSELLING, MEDICATION, Entry
 from .written import Written, copied, insert, rewrite
@@ -92,7 +93,7 @@ def record_visits(
     if not entries:
         return []
     with transaction.atomic(savepoint=False):
-        known = Known({case.pk: case for case, _ in entries}.values(), [entry for _, entry in entries])
+        known = Known.read({case.pk: case for case, _ in entries}.values(), [entry for _, entry in entries])
         outcomes, new = _judged(entries, known, recorded_at, permit, by)
         insert(new)
         known.courses.write(new[-1].visit.uid if new else None)
@@ -110,7 +111,7 @@ def take_over_visits(entries: Entries, *, recorded_at: Sequence[datetime], by: A
     with transaction.atomic():
         there = Visit.objects.in_bulk([entry.uid for _, entry in entries], field_name="uid")
         new = [one for one in zip(entries, recorded_at, strict=True) if one[0][1].uid not in there]
-        known = Known({case.pk: case for (case, _), _ in new}.values(), [entry for (_, entry), _ in new])
+        known = Known.read({case.pk: case for (case, _), _ in new}.values(), [entry for (_, entry), _ in new])
         staff = StaffMember.objects.filter(uid__in={uid for (_, e), _ in new for uid in e.kinds.values() if uid})
         known.staff_ids |= dict(staff.values_list("uid", "pk"))  # also without a contract there
         written = []
@@ -135,7 +136,7 @@ def check_visits(entries: Entries, *, by: Actor) -> list[Outcome]:
     by.require(Permission.VISIT_RECORD)
     if not entries:
         return []
-    known = Known({case.pk: case for case, _ in entries}.values(), [entry for _, entry in entries])
+    known = Known.read({case.pk: case for case, _ in entries}.values(), [entry for _, entry in entries])
     return _judged(entries, known, None, None, by)[0]
 
 
@@ -146,8 +147,8 @@ def record_parts(parts: Iterable[Entries], *, aside: Aside, by: Actor) -> Iterat
     """
     by.require(Permission.VISIT_RECORD)
 
-    def judged(begun: tuple[Entries, Known]) -> Callable[[], list[Outcome]]:
-        entries, known = begun
+    def judged(begun: tuple[Entries, Callable[[], Known]]) -> Callable[[], list[Outcome]]:
+        entries, known = begun[0], begun[1]()
         outcomes, new = _judged(entries, known, None, None, by)
         many, changes = copied(new), known.courses.changes()
 
@@ -158,14 +159,23 @@ def record_parts(parts: Iterable[Entries], *, aside: Aside, by: Actor) -> Iterat
 
         return write
 
-    for write in aside.ahead(judged, map(_with_facts, parts)):
+    for write in aside.ahead(judged, map(_answered, aside.ahead(_asked, parts))):
         yield write()
 
 
-def _with_facts(entries: Entries) -> tuple[Entries, Known]:
-    known = Known({case.pk: case for case, _ in entries}.values(), [entry for _, entry in entries])
-    known.read_said()
-    return entries, known
+def _asked(entries: Entries) -> tuple[Entries, Question]:
+    return entries, Question({case.pk: case for case, _ in entries}.values(), [entry for _, entry in entries])
+
+
+def _answered(asked: tuple[Entries, Question]) -> tuple[Entries, Callable[[], Known]]:
+    """The entries, and what makes Known of what the database said; it will not be asked again."""
+    entries, question = asked
+    answer = question.answer()
+    if question.is_of_visits(answer):
+        known = Known(question, answer)
+        known.read_said()
+        return entries, lambda: known
+    return entries, partial(Known, question, answer)
 
 
 def _judged(
@@ -226,7 +236,7 @@ def change_visit(
     _require(by, Permission.VISIT_CHANGE, permit)
     _require_editable(visit)
     with transaction.atomic():
-        known = Known([visit.case], [entry], days=[visit.visit_on])
+        known = Known.read([visit.case], [entry], days=[visit.visit_on])
         found, services, recorded = _as_found(visit, known, by)
         if not found.in_force:
             raise Refused([Problem("visit-voided", "這筆就醫資料已作廢，要修改請先恢復。", None)])
@@ -262,7 +272,7 @@ def void_visit(*, visit: Visit, version: int, reason: str, by: Actor, permit: Pe
     _require(by, Permission.VISIT_VOID, permit)
     _require_editable(visit)
     with transaction.atomic():
-        known = Known([visit.case], [], days=[visit.visit_on])
+        known = Known.read([visit.case], [], days=[visit.visit_on])
         found, services, recorded = _as_found(visit, known, by)
         if found.version != version:
             if not found.in_force:
@@ -296,7 +306,7 @@ def restore_visit(*, visit: Visit, version: int, reason: str, by: Actor, permit:
     _require_editable(visit)
     with transaction.atomic():
         recorded = as_entry(visit)
-        known = Known([visit.case], [recorded])
+        known = Known.read([visit.case], [recorded])
         found, services, recorded = _as_found(visit, known, by)
         if found.version != version:
             if found.in_force:
