@@ -60,8 +60,8 @@ class Question:
         with connection.cursor() as cursor:
             cursor.execute(_FACTS, self._asked)
             *lists, moment = cursor.fetchone()[0]
-        *lists, visit_keys, service_keys, line_keys = (found or [] for found in lists)
-        return Answer(*lists, keys=(visit_keys, service_keys, line_keys), moment=moment)
+        baselines, contracts, staff, medicines, closing, visits, courses, *keys = (found or [] for found in lists)
+        return Answer(baselines, contracts, staff, medicines, closing, visits, courses, keys, moment)
 
     def is_of_visits(self, answer: "Answer") -> bool:
         """True where there are visits on the entries' days."""
@@ -79,7 +79,7 @@ class Answer(NamedTuple):
     closing: list[list[Any]]
     visits: list[list[Any]]
     courses: list[list[Any]]
-    keys: tuple[list[int], list[int], list[int]]
+    keys: list[list[int]]
     moment: str
 
 

@@ -86,9 +86,9 @@ class Migration(migrations.Migration):
                 ('changed_at', models.DateTimeField(db_default=quitledger.audit.database.ProgrammeNow())),
                 ('change_reason', models.CharField(blank=True, max_length=200)),
                 ('changed_by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('institution', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='institutions.institution')),
-                ('case', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='baselines', to='cases.case')),
-                ('person', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='cases.person')),
+                ('institution', models.ForeignKey(db_constraint=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='institutions.institution')),
+                ('case', models.ForeignKey(db_constraint=False, on_delete=django.db.models.deletion.PROTECT, related_name='baselines', to='cases.case')),
+                ('person', models.ForeignKey(db_constraint=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='cases.person')),
             ],
             options={
                 'indexes': [

@@ -1,0 +1,10 @@
+from pathlib import Path
+
+from django.db import migrations
+
+SQL = Path(__file__).with_name("0007_closed_books.sql").read_text(encoding="utf-8")
+
+
+class Migration(migrations.Migration):
+    dependencies = [("cases", "0006_many")]
+    operations = [migrations.RunSQL(SQL)]
