@@ -1,4 +1,5 @@
--- As before (0004, 0005), of all rows of a statement at once: whoever records thousands asks about each person once.
+-- As cases_refuse_emptied (0004, 0005), of all rows of a statement at once: whoever records thousands asks about each person
+-- once. A case is still refused before its other keys are looked at: there is one of the person already.
 CREATE FUNCTION cases_refuse_closed_books() RETURNS trigger LANGUAGE plpgsql
   SECURITY DEFINER SET search_path = public, pg_temp AS $$
 DECLARE
@@ -17,9 +18,6 @@ BEGIN
   END IF;
   RETURN NULL;
 END $$;
-DROP TRIGGER not_emptied ON cases_case;
-CREATE TRIGGER not_emptied AFTER INSERT ON cases_case REFERENCING NEW TABLE AS new_rows
-  FOR EACH STATEMENT EXECUTE FUNCTION cases_refuse_closed_books();
 DROP TRIGGER not_emptied ON cases_baseline;
 CREATE TRIGGER not_emptied AFTER INSERT ON cases_baseline REFERENCING NEW TABLE AS new_rows
   FOR EACH STATEMENT EXECUTE FUNCTION cases_refuse_closed_books();
