@@ -13,6 +13,7 @@ from threading import Thread
 
 import django
 
+from .interpreter import settle
 from .orphans import leave_with_parent
 from .synthesis_steps import Failed, Loaded, Step
 
@@ -36,6 +37,8 @@ def _make(steps: "Queue[Step | Failed]", years: list[int], seed: int, scale: Dec
     try:
         django.setup()
         from .synthesis_rows import steps_of
+
+        settle()
 
         for step in steps_of(years, seed=seed, scale=scale, now=now):
             steps.put(step)
