@@ -11,7 +11,7 @@ import time
 import traceback
 from types import TracebackType
 
-from django.db import InterfaceError, OperationalError
+from django.db import OperationalError
 
 _FORMAT = "{asctime}.{msecs:03.0f}Z {levelname} {name} {message}"
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
@@ -45,8 +45,8 @@ class LineFormatter(logging.Formatter):
 
 
 def _is_away(error: BaseException) -> bool:
-    """True where there is no way to the database, or none any longer."""
-    if not isinstance(error, (InterfaceError, OperationalError)) or error.__cause__ is None:
+    """True where there is no way to the database, or none any longer. (InterfaceError is a fault of ours.)"""
+    if not isinstance(error, OperationalError) or error.__cause__ is None:
         return False
     state: str | None = getattr(error.__cause__, "sqlstate", None)
     return state is None or state.startswith(_AWAY)

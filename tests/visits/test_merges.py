@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import pytest
 from django.core.exceptions import PermissionDenied
-from django.db import connection
+from django.db import IntegrityError, connection
 from psycopg import errors
 
 from quitledger.accounts.actors import SYSTEM
@@ -339,6 +339,21 @@ def test_nothing_is_recorded_for_a_merged_person(twice):
             pytest.raises(Exception, match="merged into another"), scoped(at(CLINIC)), connection.cursor() as cursor
         ):  # fmt: skip
             cursor.execute(statement, [twice.merged.pk])
+
+
+def test_of_many_visits_in_one_statement_none_is_recorded_where_one_is_a_merged_persons(twice):
+    statement = (
+        "INSERT INTO visits_visit (uid, case_id, person_id, institution_id, visit_on, pregnant, note, in_force, version,"
+        " change_reason) SELECT gen_random_uuid(), id, person_id, institution_id, '2025-04-01', false, '', true, 1, ''"
+        " FROM cases_case WHERE id = ANY (%s)"
+    )
+    merge(twice)
+    with scoped(world.SYSTEM):
+        before = Visit.objects.count()
+    with pytest.raises(IntegrityError, match="merged into another"), scoped(at(CLINIC)), connection.cursor() as cursor:
+        cursor.execute(statement, [[twice.kept.pk, twice.merged.pk]])
+    with scoped(world.SYSTEM):
+        assert Visit.objects.count() == before
 
 
 MERGING = "SELECT visits_merge_persons(gen_random_uuid(), {kept}, {merged}, 'x')"
