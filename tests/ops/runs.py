@@ -23,12 +23,17 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-def processes_below(parent: int | None) -> list[tuple[int, str]]:
-    """Id and command line of each child of a process."""
+def processes() -> list[tuple[int, int, str]]:
+    """Id, parent's id and whole command line of everything that runs (-ww: COLUMNS, where it is set, would cut the line)."""
     command = ["ps", "-A", "-ww", "-o", "pid=,ppid=,args="]
     listing = subprocess.run(command, capture_output=True, text=True, check=True)
     rows = [line.split(None, 2) for line in listing.stdout.splitlines()]
-    return [(int(pid), "".join(words)) for pid, its_parent, *words in rows if int(its_parent) == parent]
+    return [(int(pid), int(parent), "".join(words)) for pid, parent, *words in rows]
+
+
+def processes_below(parent: int | None) -> list[tuple[int, str]]:
+    """Id and command line of each child of a process."""
+    return [(pid, command) for pid, its_parent, command in processes() if its_parent == parent]
 
 
 class Run:

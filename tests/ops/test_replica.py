@@ -32,6 +32,7 @@ from ..conftest import connect_django
 from ..folders import new_folder
 from ..killing import acknowledged_until, kill, whole_visits
 from .commands import PATIENCE, assert_told, eventually, quitledger
+from .runs import processes
 from .test_server import environment
 
 ENOUGH = 30  # visits acknowledged before the primary is killed
@@ -439,7 +440,7 @@ def test_a_replica_of_another_machine_comes_by_invitation(primary, top, run):
     following.says(f"複本 far 正在接收 127.0.0.1:{port} 的變動")
     replica = Cluster(data)
     assert replica.source.data_folder is None
-    listing = subprocess.run(["ps", "-A", "-ww", "-o", "args="], capture_output=True, text=True, check=True).stdout
+    listing = "".join(command for _, _, command in processes())
     assert password not in listing + (replica.cluster_folder / "quitledger.conf").read_text() + following.said()
     assert (replica.cluster_folder / "replica.pgpass").stat().st_mode & 0o777 == 0o600
 

@@ -52,6 +52,7 @@ from quitledger.visits.rules import (
 
 from ..conftest import connect_django
 from .commands import as_program, assert_told, eventually, quitledger
+from .runs import processes
 
 SCALE = Decimal("0.01")
 WANTED = target(2024, SCALE)
@@ -453,9 +454,7 @@ def into(blank: DatabaseUrls) -> Iterator[DatabaseUrls]:
 
 def makers(of: int | None) -> list[int]:
     """Processes that make rows, of a process or all."""
-    listed = subprocess.run(["ps", "-A", "-o", "pid=,ppid=,args="], capture_output=True, text=True, check=True).stdout
-    found = [line.split(None, 2) for line in listed.splitlines() if "synthesis_maker" in line]
-    return [int(pid) for pid, parent, _ in found if of in (None, int(parent))]
+    return [pid for pid, parent, command in processes() if "synthesis_maker" in command and of in (None, parent)]
 
 
 def at(part: str, do: Callable[[], None]) -> Callable[[str], None]:
