@@ -39,12 +39,20 @@ class IssuedCode:
 
 
 def add_account(
-    *, username: str, display_name: str, password: str | None, agency_role: str = "", uid: UUID | None = None, by: Actor
+    *,
+    username: str,
+    display_name: str,
+    password: str | None,
+    hashed: str | None = None,
+    agency_role: str = "",
+    uid: UUID | None = None,
+    by: Actor,
 ) -> User:
     """Make an account; its places at institutions are given by institutions.membership_services.
 
-    `password` None: it cannot sign in until it has set one with a one-time code. Raises PermissionDenied, and Refused
-    where the name is taken, empty or too long, or the password too weak.
+    `password` None: it cannot sign in until it has set one with a one-time code. `hashed`: what make_password() made of
+    the password, where it is made already. Raises PermissionDenied, and Refused where the name is taken, empty or too
+    long, or the password too weak.
     """
     by.require(Permission.ACCOUNT_ADD if agency_role else Permission.ACCOUNT_INVITE)
     user = User(
@@ -63,7 +71,7 @@ def add_account(
         problems += _check_password(password, user)
     if problems:
         raise Refused(problems)
-    user.password = make_password(password)
+    user.password = hashed or make_password(password)
     columns = ["uid", "username", "display_name", "password", *(["agency_role"] if agency_role else [])]
     with transaction.atomic():
         with connection.cursor() as cursor:  # these columns alone: the application role may name no other

@@ -11,6 +11,7 @@ from datetime import date
 from typing import Any
 from uuid import uuid4
 
+from django.contrib.auth.hashers import make_password
 from django.db import connection
 
 from quitledger.accounts.actors import SYSTEM, Actor
@@ -101,9 +102,15 @@ def _load(persons: int, seed: int, tell: Callable[[str], None]) -> Loaded:
 
 def add_accounts() -> dict[str, User]:
     """Make the accounts of the demo, by name: with the agency's roles, and at no institution yet."""
+    hashed = make_password(PASSWORD)  # a million rounds, once: the password of all is one, and printed
     return {
         username: add_account(
-            username=username, display_name=display_name, password=PASSWORD, agency_role=agency_role, by=SYSTEM
+            username=username,
+            display_name=display_name,
+            password=PASSWORD,
+            hashed=hashed,
+            agency_role=agency_role,
+            by=SYSTEM,
         )
         for username, (display_name, agency_role, _) in demo_story.ACCOUNTS.items()
     }

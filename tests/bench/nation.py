@@ -190,17 +190,9 @@ def as_if_recorded(url: str, *, since: date | None = None) -> None:
 
 
 def session(account_id: int) -> str:
-    """The session cookie of an account that is signed in: the row that signing in leaves (Django as owner)."""
-    from django.conf import settings
-    from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
-
+    """The session cookie of an account that is signed in (Django as owner)."""
     from quitledger.accounts.models import User
-    from quitledger.accounts.sessions import SessionStore
 
-    store = SessionStore()
-    store[SESSION_KEY] = str(account_id)
-    store[BACKEND_SESSION_KEY] = settings.AUTHENTICATION_BACKENDS[0]
-    store[HASH_SESSION_KEY] = User.objects.get(pk=account_id).get_session_auth_hash()
-    store.create()
-    assert store.session_key
-    return store.session_key
+    from ..sessions import signed_in
+
+    return signed_in(User.objects.get(pk=account_id))

@@ -107,7 +107,7 @@ def test_a_screen_can_be_read_and_used_by_everybody(screen: Screen, scene, seen_
     assert not latin_words(page, data=screen.data)
     if screen.name not in ("case_identity", "correction_identity"):
         numbers = {number for text in texts(page) for number in IDENTITY_NUMBER.findall(text)}
-        numbers |= set(IDENTITY_NUMBER.findall(page.content()))
+        numbers |= set(IDENTITY_NUMBER.findall(page.evaluate("document.documentElement.outerHTML")))
         assert not numbers - {screen.typed}
 
     for size in (WIDE, NARROW):  # wide already, first

@@ -16,6 +16,7 @@ from quitledger.accounts.models import User
 from quitledger.accounts.scope import scoped
 
 from .. import world
+from ..sessions import signed_in
 
 FORM = "application/x-www-form-urlencoded"
 BOUNDARY = "a-boundary-of-the-tests"
@@ -28,7 +29,7 @@ class Browser(Client):
         super().__init__(**options)
         self.username = username
         if username != "anonymous":
-            self.force_login(User.objects.get(username=username), settings.AUTHENTICATION_BACKENDS[0])
+            self.cookies[settings.SESSION_COOKIE_NAME] = signed_in(User.objects.get(username=username))
         self._fresh = self.cookies.output()
 
     def send(self, url: str, fields: Mapping[str, Any], method: str = "POST", **options: Any) -> Any:

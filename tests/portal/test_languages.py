@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.template import Template
+from django.test.utils import instrumented_test_render
 from django.utils import translation
 
 from quitledger.policy import TAIPEI
@@ -96,7 +98,8 @@ def test_days_can_be_typed_in_either_form_in_either_language(browse: Any) -> Non
     assert answer.status_code == 302
 
 
-def test_the_gallery_shows_every_component(browse: Any) -> None:
+def test_the_gallery_shows_every_component(browse: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Template, "_render", instrumented_test_render)  # it tells which templates were used
     page = browse("recorder").get("/components")
     shown = {template.name for template in page.templates}
     missing = {f"components/{path.name}" for path in COMPONENTS.iterdir()} - shown
