@@ -23,7 +23,7 @@ from quitledger.cases.services import identity_hashes
 from quitledger.ops import demo_data, synthesis, synthesis_command
 from quitledger.ops.demo_story import ACCOUNTS
 from quitledger.ops.faults import Fault
-from quitledger.ops.postgres import DatabaseUrls
+from quitledger.ops.postgres import Cluster, DatabaseUrls
 from quitledger.ops.synthesis_plan import PlanFails
 from quitledger.ops.synthesis_steps import making
 from quitledger.ops.synthesis_targets import KINDS, target
@@ -72,6 +72,23 @@ def urls(empty_database: Callable[[], DatabaseUrls]) -> DatabaseUrls:
     outcome = synthesize(made)
     assert outcome.returncode == 0, outcome
     return made
+
+
+@pytest.fixture(scope="module")
+def blank(empty_database: Callable[[], DatabaseUrls]) -> DatabaseUrls:
+    """A migrated database that holds nothing."""
+    made = empty_database()
+    addresses = {"DATABASE_URL": made.app_url, "DATABASE_OWNER_URL": made.owner_url}
+    assert quitledger("db", "migrate", "--purpose", "test", **addresses).returncode == 0
+    return made
+
+
+@pytest.fixture
+def to_fill(template: Cluster, blank: DatabaseUrls) -> Iterator[DatabaseUrls]:
+    """A migrated database that holds nothing, to be filled."""
+    made = template.create_database("to_fill", template=blank.owner_url.rpartition("/")[2])
+    yield made
+    template.drop_database("to_fill")
 
 
 @pytest.fixture
@@ -350,26 +367,24 @@ def test_the_accounts_are_those_of_the_demo(urls, rows):
     )
 
 
-def test_the_same_seed_makes_the_same_records(empty_database, rows):
+def test_the_same_seed_makes_the_same_records(to_fill, rows):
     query = (
         "SELECT v.uid, visit_on, visit_time, recorded_at, birth_on, cigarettes_per_day, person_id"
         " FROM visits_visit v JOIN cases_person p ON p.id = person_id ORDER BY v.uid"
     )
-    other = empty_database()
     # A program of its own has another order of sets.
-    assert synthesize(other, run=as_program).returncode == 0
-    with psycopg.connect(other.owner_url) as connection:
+    assert synthesize(to_fill, run=as_program).returncode == 0
+    with psycopg.connect(to_fill.owner_url) as connection:
         assert connection.execute(query).fetchall() == rows.execute(query).fetchall()
 
 
-def test_several_years_have_people_who_come_back_and_contracts_for_every_visit(empty_database):
-    made = empty_database()
+def test_several_years_have_people_who_come_back_and_contracts_for_every_visit(to_fill):
     outcome = quitledger(
         "synthesize", "--years", "111-113", "--scale", str(SCALE), "--today", "114/4/1",
-        DATABASE_URL=made.app_url, DATABASE_OWNER_URL=made.owner_url, patience=300,
+        DATABASE_URL=to_fill.app_url, DATABASE_OWNER_URL=to_fill.owner_url, patience=300,
     )  # fmt: skip
     assert outcome.returncode == 0, outcome
-    with psycopg.connect(made.owner_url) as connection:
+    with psycopg.connect(to_fill.owner_url) as connection:
         people = dict(connection.execute("SELECT extract(year FROM visit_on)::int, count(DISTINCT person_id)"
                                          " FROM visits_visit GROUP BY 1").fetchall())  # fmt: skip
         assert people == {year: target(year, SCALE).people for year in (2022, 2023, 2024)}
@@ -382,7 +397,7 @@ def test_several_years_have_people_who_come_back_and_contracts_for_every_visit(e
         assert outside == 0
         connection.execute("SELECT set_config('quitledger.scope', '0', false)")
         assert asked_one_by_one(connection.cursor()) > 0
-    assert_courses_are_those_computed_anew(made)
+    assert_courses_are_those_computed_anew(to_fill)
 
 
 def test_a_production_database_is_refused(empty_database):
@@ -401,8 +416,8 @@ def test_a_database_with_other_data_is_left_alone(committed):
     assert_told(outcome, "其他資料")
 
 
-def test_a_year_that_goes_on_is_refused(empty_database):
-    assert_told(synthesize(empty_database(), year="114"), "還沒有過完", "--today")
+def test_a_year_that_goes_on_is_refused(to_fill):
+    assert_told(synthesize(to_fill, year="114"), "還沒有過完", "--today")
 
 
 @pytest.mark.parametrize(
@@ -428,15 +443,6 @@ def test_one_of_year_and_years_is_needed():
 
 INSTITUTIONS, VISITS = "institutions, staff", "2024:"  # in the lines that are told
 NOW = datetime(2025, 4, 1, tzinfo=TAIPEI)
-
-
-@pytest.fixture(scope="module")
-def blank(empty_database: Callable[[], DatabaseUrls]) -> DatabaseUrls:
-    """A migrated database that holds nothing, in which no load ends well."""
-    made = empty_database()
-    addresses = {"DATABASE_URL": made.app_url, "DATABASE_OWNER_URL": made.owner_url}
-    assert quitledger("db", "migrate", "--purpose", "test", **addresses).returncode == 0
-    return made
 
 
 @pytest.fixture
