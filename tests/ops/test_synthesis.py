@@ -86,9 +86,9 @@ def blank(empty_database: Callable[[], DatabaseUrls]) -> DatabaseUrls:
 @pytest.fixture
 def to_fill(template: Cluster, blank: DatabaseUrls) -> Iterator[DatabaseUrls]:
     """A migrated database that holds nothing, to be filled."""
-    made = template.create_database("to_fill", template=blank.owner_url.rpartition("/")[2])
-    yield made
-    template.drop_database("to_fill")
+    name = blank.owner_url.rpartition("/")[2]
+    yield template.create_database(f"{name}_filled", template=name)
+    template.drop_database(f"{name}_filled")
 
 
 @pytest.fixture
