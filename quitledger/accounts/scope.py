@@ -16,9 +16,11 @@ Result = TypeVar("Result")
 
 
 @contextmanager
-def scoped(actor: Actor) -> Iterator[None]:
-    """One transaction in the actor's scope. Deferred constraints speak when it ends."""
+def scoped(actor: Actor, *, one_snapshot: bool = False) -> Iterator[None]:
+    """One transaction in the actor's scope. Deferred constraints speak when it ends. `one_snapshot`: see in_one_snapshot()."""
     with transaction.atomic():
+        if one_snapshot:
+            in_one_snapshot()
         with connection.cursor() as cursor:
             cursor.execute(
                 "SELECT set_config('quitledger.scope', %s, true), set_config('quitledger.account', %s, true)",

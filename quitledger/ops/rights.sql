@@ -24,7 +24,7 @@ GRANT EXECUTE ON FUNCTION programme_now, programme_today, current_scope, scope_w
   institutions_enter, institutions_is_elsewhere, cases_find_persons, cases_persons_found, cases_persons_by_hash, cases_person_facts,
   cases_change_person, visits_closes_at, visits_open_months, visits_course_facts, visits_write_courses,
   visits_recording_facts, visits_written_now, visits_count_drafts, visits_hand_over_drafts, visits_merge_persons, visits_recorded_since_merge, visits_undo_merge,
-  corrections_count_accounts, batches_remove_expired, statistics_snapshot_moment, statistics_place, statistics_unchanged TO {app};
+  corrections_count_accounts, batches_remove_expired, statistics_snapshot_moment, statistics_place, statistics_changes TO {app};
 
 -- Public facts, the same for every scope.
 GRANT SELECT ON audit_database, institutions_institution, institutions_institutiondetails, institutions_contract,

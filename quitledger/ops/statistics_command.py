@@ -54,7 +54,7 @@ def annual(year: int, until: date | None, last_day: bool, grouping: str | None, 
         from quitledger.statistics.measures import Basis, Period, PeriodOpen, measure_all
 
         basis, period = Basis.LAST_DAY if last_day else Basis.ANY_DAY, Period.year(year + ROC_EPOCH, until)
-        with scoped(SYSTEM):
+        with scoped(SYSTEM, one_snapshot=True):
             if grouping:
                 by = Grouping(grouping)
                 names = [name for name, one in indicators().items() if by in one.groupings]

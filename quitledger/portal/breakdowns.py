@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from enum import StrEnum
 from typing import Any
 from urllib.parse import urlencode
@@ -30,7 +30,7 @@ from .figures import BasisForm, Number, Opening, last_day, years
 from .forms import PlainTextField, shown
 from .languages import day_said
 from .permissions import needs
-from .transactions import Request
+from .transactions import Request, one_snapshot
 
 PAGE_ROWS = 50
 BROKEN_DOWN_BY = {
@@ -171,6 +171,7 @@ class Breakdown:
 
 @needs(Permission.STATISTICS_READ)
 @require_safe
+@one_snapshot
 def annual_breakdown(request: Request, year: int, grouping: str) -> HttpResponse:
     """A table of a year, or of its first months, by county, institution, month or service."""
     form = _form(request, year, Grouping(grouping))
@@ -189,6 +190,7 @@ def annual_breakdown(request: Request, year: int, grouping: str) -> HttpResponse
 
 @needs(Permission.STATISTICS_READ)
 @require_safe
+@one_snapshot
 def annual_breakdown_download(request: Request, year: int, grouping: str, file_format: str) -> HttpResponse:
     """The same lines, all of them, as CSV or ODS."""
     form = _form(request, year, Grouping(grouping))
@@ -243,18 +245,11 @@ def _where(place: Place | None) -> str:
 def _groups(grouping: Grouping, period: Period, measured: Iterable[Measured]) -> list[tuple[Any, str]]:
     """The groups of which anything was counted, in order; months and services all of them."""
     if grouping is Grouping.MONTH:
-        return [(month, label(grouping, month)) for month in _months(period)]
+        return [(month.first, label(grouping, month.first)) for month in period.months()]
     if grouping is Grouping.SERVICE:
         return list(LABELS.items())
     found = {cell.group: cell.label for one in measured for cell in one.cells}
     return sorted(found.items(), key=lambda group: (group[0] is None, group[1]))
-
-
-def _months(period: Period) -> Iterable[date]:
-    month = period.first
-    while month <= period.last:
-        yield month
-        month = (month + timedelta(days=31)).replace(day=1)
 
 
 # --- Rows ------------------------------------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ from .breakdowns import BROKEN_DOWN_BY
 from .figures import BasisForm, Number, Opening, last_day, years
 from .languages import day_said
 from .permissions import needs
-from .transactions import Request
+from .transactions import Request, one_snapshot
 
 _YEARS_END = (12, 31)
 
@@ -47,6 +47,7 @@ _ROW_HEIGHT, _LONGEST = 66, 80  # pixels of a row; percent of the longest bar, s
 
 @needs(Permission.STATISTICS_READ)
 @require_safe
+@one_snapshot
 def annual_statistics(request: Request, year: int | None = None) -> HttpResponse:
     """The tables of a ROC year; of the current one, up to today. Without a year: the last whole one."""
     if year is None:

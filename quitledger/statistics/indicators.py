@@ -12,7 +12,6 @@ from typing import Any
 import yaml
 
 FOLDER = Path(__file__).parent / "indicators"
-RELATIONS = Path(__file__).with_name("relations.sql").read_text(encoding="utf-8")  # what their statements count from
 
 
 class Measure(StrEnum):
@@ -45,8 +44,7 @@ class Grouping(StrEnum):
 class Indicator:
     """One number of the programme: its meaning in words, and its statement.
 
-    The statement gives (group, 1 where it is the total, numerator, denominator) from tables and what relations.sql has made
-    of them; values: first, last (days), counted_from (from which day on a contract counts). `{group}`: an expression of
+    The statement gives (group, 1 where it is the total, numerator, denominator) from tables and the relations of served.py; values: first, last (days), counted_from (from which day on a contract counts). `{group}`: an expression of
     measures.GROUPS. `rows` gives what is counted, row by row (rows.py). `persons`: which of the two counts people who were
     helped, and is suppressed with the other where it is broken down (suppression.py).
     """

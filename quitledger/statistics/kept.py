@@ -1,12 +1,12 @@
-"""What was counted, kept in memory for as long as it is right: a year that is over is counted once, and again where it changed.
+"""What was counted, kept in memory for as long as it is right: a year that is over is counted once, and its months again where they changed.
 
-Nothing is kept on time or trust: each question asks the database whether anything that was counted has changed since
-(migrations/0002_unchanged.sql), and is counted anew where anything has.
+Nothing is kept on time or trust: each question asks the database what has changed since (migrations/0003_changes.sql), and
+what that concerns is counted anew.
 """
 
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date
 from threading import Lock
 from typing import Any
@@ -14,16 +14,35 @@ from typing import Any
 from django.db import connection
 
 Row = tuple[Any, ...]
-AT_MOST = 200  # statements' answers, of a few hundred rows each
+Count = Callable[[str, Mapping[str, Any]], Sequence[Row]]
+AT_MOST = 200  # answers: of a period a few hundred rows, of a month up to half a megabyte
+
+
+def fetched(statement: str, values: Mapping[str, Any]) -> list[Row]:
+    """The rows of a statement."""
+    with connection.cursor() as cursor:
+        cursor.execute(statement, values)
+        return cursor.fetchall()
 
 
 @dataclass(frozen=True)
 class Counted:
-    """The rows of a statement, and the state of which database they are."""
+    """The rows of a statement; and in which database and snapshot they were right last."""
 
     rows: Sequence[Row]
-    place: str
-    snapshot: str
+    state: tuple[str, str]
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What has changed since a state: of which days services; `now`: the snapshot of now, None where anything may have."""
+
+    now: str | None
+    days: Sequence[date]
+
+    def spare(self, first: date, last: date) -> bool:
+        """True where what was counted of these days is right now."""
+        return self.now is not None and not any(first <= day <= last for day in self.days)
 
 
 class Kept:
@@ -33,46 +52,55 @@ class Kept:
         self._answers: OrderedDict[Any, Counted] = OrderedDict()
         self._lock = Lock()
 
-    def rows(self, statement: str, values: Mapping[str, date], count: Callable[[str], Sequence[Row]]) -> Sequence[Row]:
-        """What `statement` gives now with `values` (first, last: its period); kept, or counted by `count`.
+    def rows(self, statement: str, periods: Sequence[Mapping[str, Any]], count: Count) -> list[Sequence[Row]]:
+        """What `statement` gives now with the values of each period (first, last: its days); kept, or counted by `count`.
 
-        `count` executes a statement and gives its rows. Within a transaction in the agency's scope.
+        `count` gives the rows of a statement with its values, their first four columns as they are. Within a transaction in
+        the agency's scope.
         """
-        asked = (statement, *sorted(values.items()))
+        asked = [(statement, *sorted(values.items())) for values in periods]
         with self._lock:
-            kept = self._answers.get(asked)
-        now = kept and _now_of(kept, values["first"], values["last"])
-        if kept and now:
-            self._keep(asked, replace(kept, snapshot=now))
-            return kept.rows
-        found = count(_WITH_STATE.format(statement=statement))
-        rows = [row[3:] for row in found]
-        if found and found[0][2]:
-            self._keep(asked, Counted(rows, *found[0][:2]))
+            kept = [self._answers.get(key) for key in asked]
+        changes = {state: _changes(*state) for state in {one.state for one in kept if one}}
+        found = []
+        for key, values, one in zip(asked, periods, kept, strict=True):
+            changed = changes[one.state] if one else None
+            if one and changed and changed.now and changed.spare(values["first"], values["last"]):
+                self._keep(key, Counted(one.rows, (one.state[0], changed.now)))
+                found.append(one.rows)
+            else:
+                found.append(self._counted(key, statement, values, count))
+        return found
+
+    def _counted(self, key: Any, statement: str, values: Mapping[str, Any], count: Count) -> Sequence[Row]:
+        found = count(_WITH_STATE.format(statement=statement), values)
+        rows = [row[4:] for row in found if row[3]]
+        place, snapshot, may_be_kept = found[0][:3]
+        if may_be_kept:
+            self._keep(key, Counted(rows, (place, snapshot)))
         return rows
 
-    def _keep(self, asked: Any, counted: Counted) -> None:
+    def _keep(self, key: Any, counted: Counted) -> None:
         with self._lock:
-            self._answers[asked] = counted
-            self._answers.move_to_end(asked)
+            self._answers[key] = counted
+            self._answers.move_to_end(key)
             while len(self._answers) > AT_MOST:
                 self._answers.popitem(last=False)
 
 
-# One statement, so that the snapshot is that in which it counts. Not kept: what this transaction wrote itself may be undone, and
-# the snapshot of a replica does not say who is writing.
+# One statement, so that the snapshot is that in which it counts; a row of it even where nothing is counted. Not kept: what this
+# transaction wrote itself may be undone, and the snapshot of a replica does not say who is writing.
 _WITH_STATE = """
-SELECT statistics_place(), pg_current_snapshot()::text,
-  pg_current_xact_id_if_assigned() IS NULL AND NOT pg_is_in_recovery(), counted.*
-FROM ({statement}) counted
+SELECT state.*, counted.* FROM (
+  SELECT statistics_place(), pg_current_snapshot()::text,
+    pg_current_xact_id_if_assigned() IS NULL AND NOT pg_is_in_recovery()) state
+LEFT JOIN (SELECT true AS is_row, answer.* FROM ({statement}) answer) counted ON true
 """
 
 
-def _now_of(kept: Counted, first: date, last: date) -> str | None:
-    """The snapshot of now, where what is kept is right in it."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT statistics_unchanged(%s, %s::pg_snapshot, %s, %s)::text", [kept.place, kept.snapshot, first, last]
-        )
-        now: str | None = cursor.fetchone()[0]
-    return now
+def _changes(place: str, snapshot: str) -> Changes:
+    (row,) = fetched(
+        "SELECT now::text, coalesce(days, '{}') FROM statistics_changes(%(place)s, %(snapshot)s::pg_snapshot)",
+        {"place": place, "snapshot": snapshot},
+    )
+    return Changes(*row)

@@ -1,9 +1,9 @@
 """measure(): the only way to a number of the programme. Page, command, file and API ask here."""
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 from functools import cached_property
@@ -21,8 +21,9 @@ from quitledger.policy.rounding import rounded
 from quitledger.policy.sentences import Month, Sentence, Words
 from quitledger.visits.rules import LABELS
 
-from .indicators import RELATIONS, Grouping, Indicator, Measure, Part, indicators
-from .kept import Kept
+from .indicators import Grouping, Indicator, Measure, Part, indicators
+from .kept import Kept, Row, fetched
+from .served import relations, tally, worked
 from .suppression import Counted, SuppressionRule, hidden_groups
 
 HIDDEN = "＊"  # what stands in a cell of which nothing is shown
@@ -49,6 +50,14 @@ class Period:
         """A calendar year (AD); of a year to date, `until` its last day so far."""
         last = date(year, 12, 31)
         return cls(date(year, 1, 1), min(until, last) if until else last)
+
+    def months(self) -> Iterator["Period"]:
+        """The period month by month; the first and the last as far as they belong to it."""
+        first = self.first
+        while first <= self.last:
+            following = (first.replace(day=1) + timedelta(days=31)).replace(day=1)
+            yield Period(first, min(self.last, following - timedelta(days=1)))
+            first = following
 
     def is_whole_months(self, today: date) -> bool:
         """True when it ends with a month, and that is over."""
@@ -130,8 +139,8 @@ GROUPS = {
     Grouping.SERVICE: "s.kind",
 }
 _NOT_GROUPED = "'all'::text"
+_TYPES = {Grouping.INSTITUTION: "bigint", Grouping.MONTH: "date"}  # the others are texts
 _OF_SERVICES = (Grouping.MONTH, Grouping.SERVICE)  # what is grouped by is the service's own
-_WORK_MEM = "64MB"  # for the people of a year; 4 MB are for a list's page
 
 
 def measure(
@@ -139,8 +148,9 @@ def measure(
 ) -> Measured:
     """An indicator of a period, in all and by groups. Counts alone: no row of a person leaves the database.
 
-    What is finer than tier × year is suppressed before it leaves here. Raises PermissionDenied, PeriodOpen, and ValueError for a
-    grouping that the indicator does not have.
+    What is finer than tier × year is suppressed before it leaves here. Within one snapshot (scope.in_one_snapshot): months are counted
+    one by one. Raises PermissionDenied, PeriodOpen, ValueError for a grouping that the indicator does not have, and InternalError
+    outside of one snapshot.
     """
     (measured,) = measure_all([name], period, grouping=grouping, basis=basis, by=by)
     return measured
@@ -154,7 +164,7 @@ def measure_all(
     basis: Basis = Basis.ANY_DAY,
     by: Actor,
 ) -> list[Measured]:
-    """What measure() gives, of several indicators of the same moment and in one statement: the year is passed over once."""
+    """What measure() gives, of several indicators: what they count from is counted once."""
     by.require(Permission.STATISTICS_READ)
     asked = [indicators()[name] for name in names]
     for indicator in asked:
@@ -177,6 +187,14 @@ def measure_all(
         _suppressed(one, rule, places, hidden_counties.get(one.indicator, ())) if one.indicator.persons else one
         for one in counted
     ]
+
+
+def snapshot_moment() -> datetime:
+    """The moment of the running snapshot. Raises InternalError where statements would see states of their own."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT statistics_snapshot_moment()")
+        moment: datetime = cursor.fetchone()[0]
+    return moment
 
 
 def parameters(period: Period, basis: Basis) -> dict[str, date]:
@@ -206,22 +224,26 @@ def _rows(
 ) -> dict[str, list[tuple[Any, ...]]]:
     """The rows (group, whole, numerator, denominator) of indicators by name."""
     group = GROUPS.get(grouping, _NOT_GROUPED)
-    if grouping in _OF_SERVICES:
-        words = {"group": _NOT_GROUPED, "key": group, "place": "t.key", "is_place": "false"}
-    else:
-        words = {"group": group, "key": "p.number", "place": "n.place", "is_place": "n.number = t.key"}
-    statements = (f"SELECT '{one.name}', t.* FROM ({one.statement.format(group=group)}) t" for one in asked)  # noqa: S608 - ours
+    of_institution = _NOT_GROUPED if grouping in _OF_SERVICES else group
+    statement = " UNION ALL ".join(
+        f"SELECT '{one.name}', t.* FROM ({one.statement.format(group=of_institution)}) t"  # noqa: S608 - ours
+        for one in asked
+    )
+    months = [{"first": month.first, "last": month.last} for month in period.months()]
+
+    def count(whole: str, values: Mapping[str, Any]) -> Sequence[Row]:
+        of_people, of_staff = (months if relation in statement else () for relation in ("tally", "worked"))
+        return fetched(whole, {**values, **tally(_kept, of_people, group), **worked(_kept, of_staff)})
+
     rows = defaultdict(list)
-    values = parameters(period, basis)
-
-    def count(statement: str) -> list[tuple[Any, ...]]:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT set_config('work_mem', %s, true)", [_WORK_MEM])
-            cursor.execute(statement, values)
-            return cursor.fetchall()
-
+    snapshot_moment()  # raises where the months would be of several
     with counting(by):
-        for name, *row in _kept.rows(f"{RELATIONS.format(**words)} {' UNION ALL '.join(statements)}", values, count):
+        whole = f"{relations(_TYPES.get(grouping, 'text'))} {statement}"
+        values = {
+            **parameters(period, basis),
+            "grouping": grouping,
+        }  # which a statement from `tally` alone does not tell
+        for name, *row in _kept.rows(whole, [values], count)[0]:
             rows[name].append(tuple(row))
     return rows
 

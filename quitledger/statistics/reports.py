@@ -19,8 +19,9 @@ from quitledger.policy.roc_formats import ROC_EPOCH
 from quitledger.policy.sentences import Sentence, Text, Words
 
 from .annual import AnnualTables
-from .indicators import RELATIONS, Indicator
+from .indicators import Indicator
 from .measures import HIDDEN, Basis, Cell, Measured, Period
+from .served import SERVED, WORKED
 
 FORMAT = "quitledger-annual-1"
 BASES = {Basis.ANY_DAY: Words("期間內任一日有合約者"), Basis.LAST_DAY: Words("期末當日有合約者")}
@@ -121,7 +122,7 @@ class Definition:
         return cls(
             indicator.name, indicator.title, indicator.why, indicator.numerator, indicator.denominator, indicator.grain,
             indicator.measure.value, indicator.unit, indicator.source, indicator.author, indicator.reviewed.isoformat(),
-            RELATIONS + indicator.statement,
+            SERVED + WORKED + indicator.statement,
         )  # fmt: skip
 
     @property

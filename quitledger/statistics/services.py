@@ -1,11 +1,11 @@
 """The only writer of publications, and what it draws them up from. One transaction with its audit entry; takes `by=`."""
 
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date
 from uuid import UUID
 
 from django.core.exceptions import PermissionDenied
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import QuerySet
 
 from quitledger.accounts.actors import Actor
@@ -18,7 +18,7 @@ from quitledger.policy.roc_formats import ROC_EPOCH
 
 from . import rules
 from .annual import annual_tables
-from .measures import Basis, Period
+from .measures import Basis, Period, snapshot_moment
 from .models import Publication
 from .reports import Comparison, Report, compare, draw_up
 
@@ -60,7 +60,7 @@ def report_of(period: Period, *, basis: Basis, by: Actor) -> Report:
 
     Raises PermissionDenied, and InternalError outside of one.
     """
-    moment = _snapshot_moment()
+    moment = snapshot_moment()
     return draw_up(annual_tables(period, basis=basis, by=by), basis=basis, data_at=moment, database=purpose())
 
 
@@ -73,7 +73,7 @@ def prepare_publication(*, year: int, basis: Basis, until: date | None = None, b
     whole, today = Period.year(year + ROC_EPOCH), programme_now().astimezone(TAIPEI).date()
     period = Period(whole.first, until or min(whole.last, max(today, whole.first)))
     refuse_where(rules.check_period(whole.first, whole.last, period.last, today))
-    moment = _snapshot_moment()
+    moment = snapshot_moment()
     previous = publications(by=by).filter(year=year, basis=basis).first()
     report = draw_up(
         annual_tables(period, basis=basis, by=by), basis=basis, data_at=moment, database=purpose(),
@@ -115,11 +115,3 @@ def publish(
             fields=["content", *(["note"] if publication.note else [])],
         )  # fmt: skip
     return Published(publication)
-
-
-def _snapshot_moment() -> datetime:
-    """The moment of the running snapshot. Raises InternalError where statements would see states of their own."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT statistics_snapshot_moment()")
-        moment: datetime = cursor.fetchone()[0]
-    return moment

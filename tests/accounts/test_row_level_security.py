@@ -563,7 +563,7 @@ def test_functions_with_the_owners_rights_are_few_and_look_nothing_up_in_a_calle
         "institutions_enter", "institutions_is_elsewhere", "visits_closes_at", "visits_open_months",
         "cases_find_persons", "cases_persons_found", "cases_persons_by_hash", "cases_person_facts", "cases_change_person", "visits_merge_persons",
         "visits_recorded_since_merge", "visits_undo_merge", "corrections_count_accounts",
-        "visits_course_facts", "visits_write_courses", "visits_recording_facts", "batches_remove_expired", "statistics_snapshot_moment", "statistics_place", "statistics_unchanged", "visits_written_now",
+        "visits_course_facts", "visits_write_courses", "visits_recording_facts", "batches_remove_expired", "statistics_snapshot_moment", "statistics_place", "statistics_changes", "visits_written_now",
         "visits_count_drafts", "visits_hand_over_drafts",
     }  # fmt: skip
     path = "ARRAY['search_path=public, pg_temp']"

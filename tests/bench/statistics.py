@@ -1,7 +1,7 @@
 """The three annual tables, live, of a nation's year alone and among ten; beside the same numbers by bare SQL and by DuckDB.
 
-Before each round a visit of the year is written anew: `changed` is the first question after it, which counts all;
-`quitledger` the next one, which finds that nothing has changed since.
+Before each round a visit of the year is written anew: `changed` is the first question after it, which counts its month;
+`quitledger` the next one, which finds that nothing has changed since; `first` a process that has counted nothing yet.
 
 Bare SQL is what somebody writes who knows the tables, as the owner, past row-level security. DuckDB counts columns that it was
 given in its memory before: no record changes under it. As a program it is that nation, in a process of its own.
@@ -27,7 +27,7 @@ from .client import percentiles
 from .nation import indexes_afterwards
 from .synthesis import SEED, YEAR, empty
 
-AIMS = {"alone": 250, "among_ten_years": 300}  # p50 in milliseconds, one client, nothing changed since
+AIMS = {"alone": 250, "among_ten_years": 300}  # p50 in milliseconds, one client, the first question after a change
 OTHERS = range(1, 10)  # years before, of the size that makes 3.5 million services in all
 PART = 0.8
 ROUNDS = 20
@@ -58,7 +58,7 @@ def _measure(quick: bool) -> dict[str, Any]:
                 superuser.execute("VACUUM ANALYZE")
                 superuser.execute("CHECKPOINT")
                 result[name] = _compared(superuser, 4 if quick else ROUNDS) | {"aim": f"p50 <= {aim} ms"}
-                result[name]["met"] = result[name]["quitledger"]["p50"] <= aim
+                result[name]["met"] = result[name]["changed"]["p50"] <= aim
                 print(f"statistics {name}: {result[name]}", file=sys.stderr, flush=True)
             _require_live(superuser)
     return result | {"met": all(result[name]["met"] for name in AIMS)}
@@ -71,10 +71,12 @@ def _compared(superuser: psycopg.Connection, rounds: int) -> dict[str, Any]:
         ways: dict[str, Callable[[], Numbers]] = {
             "changed": _by_quitledger,
             "quitledger": _by_quitledger,
+            "first": _by_a_new_process,
             "bare": lambda: _merged(owner.execute(query).fetchall() for query in BARE),
             "duckdb": lambda: _merged(columns.execute(query).fetchall() for query in BARE),
         }
         wanted = ways["bare"]()
+        ways["quitledger"]()
         milliseconds: dict[str, list[float]] = {name: [] for name in ways}
         for _ in range(rounds):
             superuser.execute(_WRITE_ANEW, [FIRST, LAST])
@@ -113,7 +115,7 @@ def _by_quitledger() -> Numbers:
     from quitledger.statistics.annual import annual_tables
     from quitledger.statistics.measures import Period
 
-    with scoped(SYSTEM):
+    with scoped(SYSTEM, one_snapshot=True):
         tables = annual_tables(Period.year(YEAR), by=SYSTEM)
     found: Numbers = {}
     for group in (*(cell.group for cell in tables.institutions.cells), None):
@@ -125,6 +127,18 @@ def _by_quitledger() -> Numbers:
             *(cell.numerator for cell in means), *(cell.denominator or 0 for cell in means), persons.numerator,
         ]  # fmt: skip
     return found
+
+
+def _by_a_new_process() -> Numbers:
+    """Which has counted nothing yet."""
+    from quitledger.statistics import measures
+    from quitledger.statistics.kept import Kept
+
+    before, measures._kept = measures._kept, Kept()
+    try:
+        return _by_quitledger()
+    finally:
+        measures._kept = before
 
 
 def _merged(tables: Iterator[list[Any]]) -> Numbers:

@@ -6,10 +6,10 @@ from datetime import date
 from typing import Any
 from uuid import UUID, uuid4
 
-from django.db import connection, transaction
+from django.db import connection
 
 from quitledger.accounts.actors import Actor
-from quitledger.accounts.scope import in_one_snapshot, scoped
+from quitledger.accounts.scope import scoped
 from quitledger.statistics.measures import Basis
 from quitledger.statistics.models import Publication
 from quitledger.statistics.services import Prepared, Published, prepare_publication, publish
@@ -23,12 +23,8 @@ YEAR = 114
 def snapshot(username: str = "analyst") -> Iterator[Actor]:
     """A request of somebody whose numbers belong together."""
     by = world.actor(username)
-    begins = not connection.in_atomic_block
-    with transaction.atomic():
-        if begins:
-            in_one_snapshot()
-        with scoped(by):
-            yield by
+    with scoped(by, one_snapshot=not connection.in_atomic_block):
+        yield by
 
 
 def looked_at(username: str = "analyst", **what: Any) -> Prepared:

@@ -69,7 +69,7 @@ def given(committed: Any, owner: psycopg.Connection) -> Iterator[psycopg.Connect
 
 def tables(period: Period = YEAR, **how: Any) -> AnnualTables:
     by = world.actor("analyst")
-    with scoped(by):
+    with scoped(by, one_snapshot=True):
         return annual_tables(period, by=by, **how)
 
 
@@ -171,7 +171,7 @@ def crowd(committed: Any, owner: psycopg.Connection) -> psycopg.Connection:
 
 def by(name: str, grouping: Grouping, username: str = "analyst", period: Period = MARCH) -> Measured:
     actor = world.actor(username)
-    with scoped(actor):
+    with scoped(actor, one_snapshot=True):
         return measure(name, period, grouping=grouping, by=actor)
 
 
@@ -273,7 +273,7 @@ def test_who_has_no_right_gets_no_number(username: str, given: Any) -> None:
 
 def test_counting_widens_nobodys_scope(given: Any, committed: Any) -> None:
     by = world.actor("analyst")
-    with scoped(by):
+    with scoped(by, one_snapshot=True):
         measure("persons_served", YEAR, by=by)
         assert Case.objects.count() == 0
     with acting(committed, -1) as sql:

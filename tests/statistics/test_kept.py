@@ -7,14 +7,15 @@ from typing import Any
 
 import psycopg
 import pytest
-from django.db import connection, transaction
+from django.db import InternalError, connection, transaction
 
 from quitledger.accounts.actors import SYSTEM
 from quitledger.accounts.scope import in_one_snapshot, scoped
 from quitledger.statistics import kept, measures
 from quitledger.statistics.indicators import Grouping, indicators
 from quitledger.statistics.kept import Kept
-from quitledger.statistics.measures import Period
+from quitledger.statistics.measures import Basis, Period
+from quitledger.statistics.served import SERVED, WORKED
 
 from .. import world
 from ..sql import Keys, acting, insert_service, keys, one, record
@@ -27,18 +28,26 @@ ALL = list(indicators())
 
 
 class Watched(Kept):
-    """Counts how often something was counted."""
+    """Notes what was counted: how many questions, and of them the months whose services were passed over."""
 
     def __init__(self) -> None:
         super().__init__()
         self.counted = 0
+        self.months: list[date] = []
 
-    def rows(self, statement: str, values: Any, count: Any) -> Sequence[Any]:
-        def counted(whole: str) -> Any:
-            self.counted += 1
-            return count(whole)
+    def rows(self, statement: str, periods: Any, count: Any) -> list[Sequence[Any]]:
+        def counted(whole: str, values: Any) -> Any:
+            if "grouping" in values:
+                self.counted += 1
+            elif statement != WORKED:
+                self.months.append(values["first"])
+            return count(whole, values)
 
-        return super().rows(statement, values, counted)
+        return super().rows(statement, periods, counted)
+
+    def forget(self) -> None:
+        """What was counted until now."""
+        self.counted, self.months = 0, []
 
 
 @pytest.fixture
@@ -49,7 +58,7 @@ def watched(monkeypatch) -> Watched:
 
 
 def ask(period: Period = YEAR, grouping: Grouping = Grouping.TIER) -> list[Any]:
-    with scoped(SYSTEM):
+    with scoped(SYSTEM, one_snapshot=True):
         return measures.measure_all(ALL, period, grouping=grouping, by=SYSTEM)
 
 
@@ -77,6 +86,64 @@ def test_what_did_not_change_is_counted_once(committed, watched, visit):
     first = ask()
     assert ask() == first == fresh()
     assert watched.counted == 1
+
+
+MONTHS = [date(2025, month, 1) for month in range(1, 13)]
+
+
+def test_only_the_months_that_changed_are_counted_anew(committed, watched, at, visit):
+    ask()
+    assert watched.months == MONTHS
+    watched.forget()
+    with acting(committed, at.institution, at.account) as there:
+        record(there, at, DAY + timedelta(days=9))
+    assert ask() == fresh()
+    assert (watched.counted, watched.months) == (1, [date(2025, 3, 1)])
+
+
+def test_a_visit_that_goes_into_another_month_changes_both(committed, owner, watched, visit):
+    ask()
+    watched.forget()
+    owner.execute("SELECT set_config('quitledger.scope', '0', false)")
+    owner.execute("UPDATE visits_visit SET visit_on = '2025-02-27', version = 2 WHERE id = %s", [visit])
+    assert ask() == fresh()
+    assert watched.months == [date(2025, 2, 1), date(2025, 3, 1)]
+
+
+def test_a_year_to_date_shares_its_whole_months_with_the_year(committed, watched, visit):
+    ask()
+    watched.forget()
+    ask(Period.year(2025, date(2025, 3, 12)))
+    assert (watched.counted, watched.months) == (1, [date(2025, 3, 1)])
+
+
+def test_another_tier_changes_every_month(committed, owner, watched, at, visit):
+    ask()
+    watched.forget()
+    owner.execute("SELECT set_config('quitledger.scope', '0', false)")
+    owner.execute(DESK_CHANGES["an institution has another tier"], _values(owner, at, visit))
+    assert ask() == fresh()
+    assert watched.months == MONTHS
+
+
+def test_whoever_is_helped_in_two_months_is_one_person(committed, watched, at, visit):
+    before = ask(grouping=Grouping.TOTAL)
+    with acting(committed, at.institution, at.account) as there:
+        record(there, at, date(2025, 4, 1))
+    after = dict(zip(ALL, ask(grouping=Grouping.TOTAL), strict=True))
+    assert after["persons_served"].total == dict(zip(ALL, before, strict=True))["persons_served"].total
+    assert after["counselling_visits"].total.numerator == 2
+    with scoped(SYSTEM, one_snapshot=True):
+        (by_month,) = measures._counted(
+            [indicators()["persons_served"]], YEAR, Grouping.MONTH, Basis.ANY_DAY, {}, SYSTEM
+        )
+    assert [(cell.group, cell.numerator) for cell in by_month.cells] == [(date(2025, 3, 1), 1), (date(2025, 4, 1), 1)]
+    assert by_month.total.numerator == 1
+
+
+def test_outside_of_one_snapshot_nothing_is_counted(committed, visit):
+    with scoped(SYSTEM), pytest.raises(InternalError, match="one snapshot"):
+        measures.measure_all(ALL, YEAR, by=SYSTEM)
 
 
 def test_other_periods_groups_and_bases_are_other_questions(committed, watched, visit):
@@ -161,7 +228,7 @@ def test_what_is_rolled_back_changes_nothing(committed, watched, at, visit):
 
 def test_who_writes_sees_what_he_wrote_and_nobody_else_does(committed, watched, at, visit):
     before = ask()
-    with transaction.atomic(), scoped(SYSTEM):
+    with scoped(SYSTEM, one_snapshot=True):
         with connection.cursor() as cursor:
             cursor.execute("SELECT set_config('quitledger.scope', %s, true)", [str(at.institution)])
             cursor.execute("SELECT set_config('quitledger.account', %s, true)", [str(at.account)])
@@ -184,7 +251,7 @@ def test_who_looks_at_an_earlier_state_is_not_told_a_later_one(committed, watche
         _ask_by_another_connection(committed, watched)
         with scoped(SYSTEM):
             assert measures.measure_all(ALL, YEAR, by=SYSTEM) == before
-    with scoped(SYSTEM):
+    with scoped(SYSTEM, one_snapshot=True):
         assert measures.measure_all(ALL, YEAR, by=SYSTEM) != before
 
 
@@ -196,7 +263,7 @@ def _ask_by_another_connection(committed: Any, watched: Watched) -> None:
 
     def work() -> None:
         try:
-            with scoped(SYSTEM):
+            with scoped(SYSTEM, one_snapshot=True):
                 measures.measure_all(ALL, YEAR, by=SYSTEM)
         finally:
             connections.close_all()
@@ -226,18 +293,22 @@ def test_another_database_is_another_place(committed, another, owner, watched, a
 
 
 def test_no_more_is_kept_than_the_limit(committed, watched, monkeypatch):
-    monkeypatch.setattr(kept, "AT_MOST", 2)
-    for last in (1, 2, 3, 1):
-        ask(Period.year(2025, date(2025, last, 28)))
-    assert watched.counted == 4
-    ask(Period.year(2025, date(2025, 3, 28)))
-    assert watched.counted == 4
+    monkeypatch.setattr(kept, "AT_MOST", 24)  # of a year its months, twice
+    ask()
+    watched.forget()
+    ask()
+    assert (watched.counted, watched.months) == (0, [])
+    ask(BEFORE)
+    assert len(watched._answers) == 24
+    watched.forget()
+    ask()
+    assert (watched.counted, watched.months) == (1, MONTHS)
 
 
 def test_whatever_a_statement_counts_from_is_looked_at_for_changes(committed, owner):
-    said = " ".join([measures.RELATIONS, *(one.statement for one in indicators().values())])
+    said = " ".join([SERVED, WORKED, *(one.statement for one in indicators().values())])
     counted_from = set(re.findall(r"\b(?:institutions|visits|cases|accounts)_[a-z]+\b", said))
-    looked_at = one(owner, "SELECT prosrc FROM pg_proc WHERE proname = 'statistics_unchanged'")
+    looked_at = one(owner, "SELECT prosrc FROM pg_proc WHERE proname = 'statistics_changes'")
     assert counted_from
     assert {f"{table}_history" for table in counted_from} <= set(re.findall(r"\b[a-z]+_[a-z]+_history\b", looked_at))
     assert world.TODAY.year == YEAR.first.year

@@ -1,6 +1,6 @@
 WITH contracted AS (
   SELECT institution_id, max(least(ends_on, %(last)s)) AS day FROM institutions_contract
-  WHERE daterange(starts_on, ends_on, '[]') && daterange(%(counted_from)s, %(last)s, '[]') GROUP BY institution_id),
+  WHERE starts_on <= %(last)s AND coalesce(ends_on, 'infinity') >= %(counted_from)s GROUP BY institution_id),
 served AS (SELECT DISTINCT institution_id FROM worked)
 SELECT {group}, grouping({group}), count(s.institution_id), count(*)
 FROM contracted c LEFT JOIN served s USING (institution_id)

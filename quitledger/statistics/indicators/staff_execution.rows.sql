@@ -1,6 +1,6 @@
 WITH contracted AS (
   SELECT institution_id, staff_id, max(least(ends_on, %(last)s)) AS day FROM institutions_staffcontract
-  WHERE daterange(starts_on, ends_on, '[]') && daterange(%(counted_from)s, %(last)s, '[]') GROUP BY 1, 2),
+  WHERE starts_on <= %(last)s AND coalesce(ends_on, 'infinity') >= %(counted_from)s GROUP BY 1, 2),
 served AS (
   SELECT DISTINCT institution_id, staff_id FROM visits_service WHERE in_force AND visit_on BETWEEN %(first)s AND %(last)s)
 SELECT min(d.code) AS code, string_agg(d.name, '、' ORDER BY d.code) AS name, max(c.day) AS day,
