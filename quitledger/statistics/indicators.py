@@ -44,9 +44,10 @@ class Grouping(StrEnum):
 class Indicator:
     """One number of the programme: its meaning in words, and its statement.
 
-    The statement gives (group, 1 where it is the total, numerator, denominator) from tables and the relations of served.py; values: first, last (days), counted_from (from which day on a contract counts). `{group}`: an expression of
-    measures.GROUPS. `rows` gives what is counted, row by row (rows.py). `persons`: which of the two counts people who were
-    helped, and is suppressed with the other where it is broken down (suppression.py).
+    The statement gives (group, 1 where it is the total, numerator, denominator) from tables and the relations of served.py;
+    values: first, last (days), counted_from (from which day on a contract counts). `{group}`: an expression of measures.GROUPS.
+    `rows` gives what is counted, row by row (rows.py). `persons`: which of the two counts people who were helped, and is
+    suppressed with the other where it is broken down (suppression.py).
     """
 
     name: str
