@@ -1,6 +1,6 @@
 """Many at once: applications written, signed, claimed and decided by many people, none of them half applied.
 
-Of fifty users each has four here, and twenty, a thousand in all, by `make torture` (APPLICATIONS=).
+Of fifty users each has two here, and twenty, a thousand in all, by `make torture` (APPLICATIONS=).
 """
 
 import os
@@ -30,7 +30,7 @@ from .. import world
 from ..visits.test_concurrency import at_once, recording
 from .scene import FEBRUARY_15, claimed, counselled, decided, late, sent, step
 
-USERS, EACH = 50, int(os.environ.get("APPLICATIONS") or 4)
+USERS, EACH = 50, int(os.environ.get("APPLICATIONS") or 2)
 
 
 def people(number: int) -> list[Case]:
