@@ -226,3 +226,28 @@ def test_a_visit_is_recorded_with_few_statements(db):
             record_visit(case=case, entry=entry, by=recorder)
     statements = [query["sql"] for query in captured.captured_queries]
     assert 0 < len(statements) <= MOST_STATEMENTS, statements
+
+
+# --- Indexes that are asked ------------------------------------------------------------------------------------------
+
+
+def test_no_index_repeats_the_beginning_of_another(db):
+    """It would be written with every row and never be needed. What Django and its applications bring is theirs."""
+    tables = [model._meta.db_table for model in apps.get_models() if model.__module__.startswith("quitledger.")]
+    with connection.cursor() as cursor:
+        cursor.execute(_REPEATED, [tables])
+        repeated = [name for (name,) in cursor.fetchall()]
+        cursor.execute("SELECT count(*) FROM pg_index WHERE indrelid = ANY (%s::regclass[])", [tables])
+        assert cursor.fetchone()[0] > len(tables)
+    assert not repeated
+
+
+_REPEATED = """
+SELECT one.indexrelid::regclass::text FROM pg_index one JOIN pg_class c ON c.oid = one.indexrelid
+JOIN pg_am m ON m.oid = c.relam AND m.amname = 'btree' JOIN pg_index other ON other.indrelid = one.indrelid
+JOIN pg_class o ON o.oid = other.indexrelid AND o.relam = c.relam
+WHERE one.indrelid = ANY (%s::regclass[]) AND NOT one.indisunique AND other.indnkeyatts > one.indnkeyatts
+  AND one.indpred IS NULL AND other.indpred IS NULL AND one.indexprs IS NULL AND other.indexprs IS NULL
+  AND (one.indkey::int2[])[0:one.indnkeyatts - 1] = (other.indkey::int2[])[0:one.indnkeyatts - 1]
+  AND (one.indclass::oid[])[0:one.indnkeyatts - 1] = (other.indclass::oid[])[0:one.indnkeyatts - 1]
+"""

@@ -110,13 +110,13 @@ class Case(models.Model):
 
     uid = models.UUIDField(unique=True)
     person = models.ForeignKey(Person, models.PROTECT, related_name="cases")
-    institution = models.ForeignKey(Institution, models.PROTECT, related_name="cases")
+    institution = models.ForeignKey(Institution, models.PROTECT, related_name="cases", db_index=False)
     name = models.CharField("姓名", max_length=60)
     chart_no = models.CharField("病歷號", max_length=30, blank=True)
     phone = models.CharField("電話", max_length=30, blank=True)
     opened_on = models.DateField("收案日期")
     version = models.PositiveIntegerField(default=1)
-    changed_by = models.ForeignKey(User, models.PROTECT, null=True, related_name="+")
+    changed_by = models.ForeignKey(User, models.PROTECT, null=True, related_name="+", db_index=False)
     changed_at = models.DateTimeField(db_default=ProgrammeNow())
     change_reason = models.CharField(max_length=200, blank=True)
     emptied_run = models.BigIntegerField(null=True, editable=False)
@@ -225,8 +225,8 @@ class Baseline(models.Model):
 
     uid = models.UUIDField(unique=True)
     # One composite foreign key to the case (migrations/0002_find_person.sql) holds all three, as of visits.
-    case = models.ForeignKey(Case, models.PROTECT, related_name="baselines", db_constraint=False)
-    person = models.ForeignKey(Person, models.PROTECT, related_name="+", db_constraint=False)
+    case = models.ForeignKey(Case, models.PROTECT, related_name="baselines", db_index=False, db_constraint=False)
+    person = models.ForeignKey(Person, models.PROTECT, related_name="+", db_index=False, db_constraint=False)
     institution = models.ForeignKey(Institution, models.PROTECT, related_name="+", db_constraint=False)
     taken_on = models.DateField("評估日期")
     # The answers of the Fagerström test, as words (cases.rules.FTND_ITEMS); all six or none.
@@ -244,7 +244,7 @@ class Baseline(models.Model):
     insured = models.BooleanField("健保在保", null=True)
     version = models.PositiveIntegerField(default=1)
     recorded_at = models.DateTimeField(db_default=ProgrammeNow())
-    changed_by = models.ForeignKey(User, models.PROTECT, null=True, related_name="+")
+    changed_by = models.ForeignKey(User, models.PROTECT, null=True, related_name="+", db_index=False)
     changed_at = models.DateTimeField(db_default=ProgrammeNow())
     change_reason = models.CharField(max_length=200, blank=True)
 

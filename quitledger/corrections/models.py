@@ -31,7 +31,7 @@ class Application(models.Model):
     """
 
     uid = models.UUIDField(unique=True)
-    institution = models.ForeignKey(Institution, models.PROTECT, related_name="+")
+    institution = models.ForeignKey(Institution, models.PROTECT, related_name="+", db_index=False)
     case = models.ForeignKey(Case, models.PROTECT, related_name="+")
     person = models.ForeignKey(Person, models.PROTECT, related_name="+")
     state = models.CharField(max_length=12, choices=_STATES)
@@ -256,7 +256,7 @@ class Evidence(models.Model):
     """
 
     uid = models.UUIDField(unique=True)
-    application = models.ForeignKey(Application, models.PROTECT, related_name="evidence")
+    application = models.ForeignKey(Application, models.PROTECT, related_name="evidence", db_index=False)
     institution = models.ForeignKey(Institution, models.PROTECT, related_name="+", db_index=False)
     number = models.PositiveSmallIntegerField()
     origin = models.CharField(max_length=12, choices=[(origin.value, origin.label) for origin in Origin])

@@ -177,7 +177,7 @@ class StaffContract(models.Model):
 class Certificate(models.Model):
     """資格證明: a qualification with its end date, which is stored and never recomputed."""
 
-    staff = models.ForeignKey(StaffMember, models.PROTECT, related_name="certificates")
+    staff = models.ForeignKey(StaffMember, models.PROTECT, related_name="certificates", db_index=False)
     kind = models.CharField("證明種類", max_length=60)
     number = models.CharField("字號", max_length=60, blank=True)
     starts_on = models.DateField(null=True, blank=True)
@@ -192,7 +192,7 @@ class Certificate(models.Model):
 class Quota(models.Model):
     """人次上限: how many visits with a service an institution may have in a calendar year. Exceeding it is a warning."""
 
-    institution = models.ForeignKey(Institution, models.PROTECT, related_name="quotas")
+    institution = models.ForeignKey(Institution, models.PROTECT, related_name="quotas", db_index=False)
     year = models.PositiveSmallIntegerField("年度")
     kind = models.CharField("服務", max_length=12, choices=QuotaKind.choices)
     visits = models.PositiveIntegerField("人次上限", null=True, blank=True)  # null: no limit

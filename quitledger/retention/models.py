@@ -51,7 +51,7 @@ class PlannedPerson(models.Model):
         EMPTIED = "emptied"
         KEPT = "kept"  # something was recorded since the plan
 
-    run = models.ForeignKey(Run, models.PROTECT, related_name="persons")
+    run = models.ForeignKey(Run, models.PROTECT, related_name="persons", db_index=False)
     person = models.ForeignKey(Person, models.PROTECT, related_name="+")
     kept_until = models.DateField()
     outcome = models.CharField(max_length=10, choices=Outcome.choices, blank=True)

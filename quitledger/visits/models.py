@@ -8,7 +8,7 @@ from django.contrib.postgres.constraints import ExclusionConstraint
 from django.contrib.postgres.fields import DateRangeField, RangeOperators
 from django.contrib.postgres.functions import RandomUUID
 from django.db import models
-from django.db.models import F, Func, Q
+from django.db.models import ExpressionWrapper, F, Func, Q
 from django.db.models.functions import Cast
 
 from quitledger.accounts.models import User
@@ -61,7 +61,7 @@ class ServiceMonth(models.Model):
     closes_at (first moment refused) and prompt_hours are stamped by the database from Month and the extensions.
     """
 
-    institution = models.ForeignKey(Institution, models.PROTECT, related_name="service_months")
+    institution = models.ForeignKey(Institution, models.PROTECT, related_name="service_months", db_index=False)
     month = models.DateField()
     closes_at = models.DateTimeField()
     prompt_hours = models.PositiveSmallIntegerField()
@@ -272,7 +272,13 @@ class Service(models.Model):
                     ("person", RangeOperators.EQUAL),
                     ("institution", RangeOperators.EQUAL),
                     # As a number: keys of text made half the time of a service's indexes. There are two kinds.
-                    (Cast(Q(kind="medication"), models.IntegerField()), RangeOperators.EQUAL),
+                    (
+                        Cast(
+                            ExpressionWrapper(Q(kind="medication"), output_field=models.BooleanField()),
+                            models.IntegerField(),
+                        ),
+                        RangeOperators.EQUAL,
+                    ),
                     (
                         Func(
                             F("visit_on"),

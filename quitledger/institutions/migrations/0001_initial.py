@@ -107,7 +107,7 @@ class Migration(migrations.Migration):
                 ('number', models.CharField(blank=True, max_length=60, verbose_name='字號')),
                 ('starts_on', models.DateField(blank=True, null=True)),
                 ('ends_on', models.DateField(verbose_name='到期日')),
-                ('staff', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='certificates', to='institutions.staffmember')),
+                ('staff', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='certificates', to='institutions.staffmember')),
             ],
             options={
                 'constraints': [models.UniqueConstraint(fields=('staff', 'kind', 'ends_on'), name='institutions_certificate_once')],

@@ -21,7 +21,7 @@ class Migration(migrations.Migration):
                 ),
                 ("visits", models.PositiveIntegerField(blank=True, null=True, verbose_name="人次上限")),
                 ('institution', models.ForeignKey(
-                on_delete=django.db.models.deletion.PROTECT, related_name="quotas", to="institutions.institution"
+                db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name="quotas", to="institutions.institution"
             )),
             ],
             options={

@@ -50,7 +50,7 @@ class Migration(migrations.Migration):
                 ('kept_until', models.DateField()),
                 ('outcome', models.CharField(blank=True, choices=[('emptied', 'Emptied'), ('kept', 'Kept')], max_length=10)),
                 ('person', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='cases.person')),
-                ('run', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='persons', to='retention.run')),
+                ('run', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='persons', to='retention.run')),
             ],
             options={
                 'constraints': [

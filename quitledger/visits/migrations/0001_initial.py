@@ -151,7 +151,7 @@ class Migration(migrations.Migration):
                 ('month', models.DateField()),
                 ('closes_at', models.DateTimeField()),
                 ('prompt_hours', models.PositiveSmallIntegerField()),
-                ('institution', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='service_months', to='institutions.institution')),
+                ('institution', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='service_months', to='institutions.institution')),
             ],
             options={
                 'constraints': [models.UniqueConstraint(fields=('institution', 'month'), name='visits_service_month_once'), models.CheckConstraint(condition=models.Q(('month__day', 1)), name='visits_service_month_first_day')],

@@ -4,6 +4,7 @@ import django.contrib.postgres.constraints
 import django.contrib.postgres.fields.ranges
 import django.db.models.constraints
 import django.db.models.expressions
+import django.db.models.functions.comparison
 from django.conf import settings
 from django.db import migrations, models
 
@@ -46,7 +47,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='service',
-            constraint=django.contrib.postgres.constraints.ExclusionConstraint(condition=models.Q(('in_force', True), ('taken_over', False)), deferrable=django.db.models.constraints.Deferrable['IMMEDIATE'], expressions=[('person', '='), ('institution', '='), ('kind', '='), (models.Func(models.F('visit_on'), django.db.models.expressions.CombinedExpression(models.F('visit_on'), '+', models.F('spacing_days')), function='daterange', output_field=django.contrib.postgres.fields.ranges.DateRangeField()), '&&')], name='visits_service_spacing'),
+            constraint=django.contrib.postgres.constraints.ExclusionConstraint(condition=models.Q(('in_force', True), ('taken_over', False)), deferrable=django.db.models.constraints.Deferrable['IMMEDIATE'], expressions=[('person', '='), ('institution', '='), (django.db.models.functions.comparison.Cast(models.ExpressionWrapper(models.Q(('kind', 'medication')), output_field=models.BooleanField()), models.IntegerField()), '='), (models.Func(models.F('visit_on'), django.db.models.expressions.CombinedExpression(models.F('visit_on'), '+', models.F('spacing_days')), function='daterange', output_field=django.contrib.postgres.fields.ranges.DateRangeField()), '&&')], name='visits_service_spacing'),
         ),
         migrations.AddConstraint(
             model_name='visit',
