@@ -9,11 +9,12 @@ import os
 import re
 import shutil
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache, lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import hypothesis
 import psycopg
@@ -211,10 +212,13 @@ def urls_of_template(folder: Path) -> DatabaseUrls:
     return cluster_of(folder.name).urls(TEMPLATE)
 
 
-class Database:
-    """A copy of the template: its two addresses."""
+T = TypeVar("T")
 
-    def __init__(self, cluster: Cluster, name: str) -> None:
+
+class Database:
+    """A copy of the template, or of `origin` where nobody is: its two addresses."""
+
+    def __init__(self, cluster: Cluster, name: str, origin: str = TEMPLATE) -> None:
         self.cluster, self.name = cluster, name
         copy = "CREATE DATABASE {} OWNER {} TEMPLATE {} STRATEGY FILE_COPY"  # half the time of writing it to the log
         for statement in (
@@ -222,7 +226,7 @@ class Database:
             "REVOKE ALL ON DATABASE {0} FROM PUBLIC",
             "GRANT CONNECT, TEMPORARY ON DATABASE {0} TO {3}",
         ):
-            words = map(sql.Identifier, (name, OWNER, TEMPLATE, APPLICATION))
+            words = map(sql.Identifier, (name, OWNER, origin, APPLICATION))
             superuser_of(cluster.data_folder).execute(sql.SQL(statement).format(*words))
         self.urls = DatabaseUrls(*(url.removesuffix(TEMPLATE) + name for url in urls_of_template(cluster.data_folder)))
 
@@ -253,16 +257,28 @@ class Database:
 
     def drop(self) -> None:
         connections.close_all()
-        words = sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(self.name))
-        superuser_of(self.cluster.data_folder).execute(words)
+        superuser = superuser_of(self.cluster.data_folder)
+        # DROP DATABASE looks only each tenth of a second whether those who were there have gone, and they are going just now.
+        others = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE datname = %s"
+        end = time.monotonic() + 1
+        while superuser.execute(others, [self.name]).fetchone() != (0,) and time.monotonic() < end:
+            pass
+        superuser.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(self.name)))
+
+
+Work = Callable[[Database], T]
+
+
+class Prepare(Protocol):
+    def __call__(self, work: Work[T], /) -> tuple[Database, T]: ...
 
 
 _serial = iter(range(1, 1_000_000))
 
 
-def _copy(cluster: Cluster) -> Database:
+def _copy(cluster: Cluster, origin: str = TEMPLATE) -> Database:
     worker = os.environ.get("PYTEST_XDIST_WORKER", "main")
-    return Database(cluster, f"test_{worker}_{next(_serial)}")
+    return Database(cluster, f"test_{worker}_{next(_serial)}", origin)
 
 
 @pytest.fixture(scope="session")
@@ -284,10 +300,34 @@ def db(shared: Database) -> Iterator[Database]:
         transaction.set_rollback(True)
 
 
+@pytest.fixture(scope="module")
+def prepare(template: Cluster) -> Iterator[Prepare]:
+    """`prepare(work)`: a database in which `work(database)` was done by the application, and what it returned: once a module."""
+    made: dict[Work[Any], tuple[Database, Any]] = {}
+
+    def once(work: Work[Any]) -> tuple[Database, Any]:
+        if work not in made:
+            database = _copy(template)
+            connect_django(database.app_url)
+            made[work] = database, work(database)
+            connections.close_all()
+        return made[work]
+
+    yield once
+    for database, _ in made.values():
+        database.drop()
+
+
 @pytest.fixture
-def committed(template: Cluster) -> Iterator[Database]:
+def origin() -> str:
+    """The database that `committed` is a copy of; a module may have a prepared one for some of its tests."""
+    return TEMPLATE
+
+
+@pytest.fixture
+def committed(template: Cluster, origin: str) -> Iterator[Database]:
     """A database of the test's own, for what must be committed."""
-    database = _copy(template)
+    database = _copy(template, origin)
     connect_django(database.app_url)
     yield database
     database.drop()

@@ -18,8 +18,10 @@ class Ledger:
 
     def __init__(self, database: Any, folder: Path) -> None:
         self.database, self.anchor = database, folder / "anchor.txt"
-        create_signing_key(folder / "checkpoint-key.pem")
-        self.signer: Signer = load_signer(folder / "checkpoint-key.pem")
+        key = folder / "checkpoint-key.pem"
+        if not key.exists():
+            create_signing_key(key)
+        self.signer: Signer = load_signer(key)
 
     def checkpoint(self) -> Made:
         with self.database.as_owner():

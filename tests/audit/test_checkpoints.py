@@ -1,8 +1,10 @@
 """Whatever somebody does to the ledger behind the database's back is found, and which row it was is said."""
 
 import json
+import shutil
 import threading
 from datetime import date
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -29,6 +31,7 @@ from quitledger.ops.database import set_clock
 from quitledger.visits.services import record_visit
 
 from .. import world
+from ..conftest import TEMPLATE, Database, Prepare
 from ..sql import one
 from .conftest import Ledger
 from .test_history import FOLLOWED, RUNS
@@ -51,14 +54,35 @@ def record_one() -> None:
         record_visit(case=world.case(), entry=typed(), by=recorder)
 
 
+@pytest.fixture(scope="module")
+def covered_once(prepare: Prepare, tmp_path_factory: pytest.TempPathFactory) -> tuple[Database, Path]:
+    """Two checkpoints over the world, a visit and a few entries, and the folder with their anchor and key."""
+    folder = tmp_path_factory.mktemp("covered")
+
+    def two_checkpoints(database: Database) -> Path:
+        ledger = Ledger(database, folder)
+        record_one()
+        ledger.checkpoint()
+        write(5)
+        ledger.checkpoint()
+        return folder
+
+    return prepare(two_checkpoints)
+
+
 @pytest.fixture
-def covered(ledger: Ledger) -> Ledger:
-    """Two checkpoints over the world, a visit and a few entries."""
-    record_one()
-    ledger.checkpoint()
-    write(5)
-    ledger.checkpoint()
-    return ledger
+def origin(request: pytest.FixtureRequest) -> str:
+    if "covered" not in request.fixturenames:
+        return TEMPLATE
+    database: Database = request.getfixturevalue("covered_once")[0]
+    return database.name
+
+
+@pytest.fixture
+def covered(committed: Database, covered_once: tuple[Database, Path], tmp_path: Path) -> Ledger:
+    """A copy of that database, its anchor and key."""
+    shutil.copytree(covered_once[1], tmp_path, dirs_exist_ok=True)
+    return Ledger(committed, tmp_path)
 
 
 # --- Nothing wrong ---------------------------------------------------------------------------------------------------

@@ -248,15 +248,15 @@ def test_intakes_have_the_same_problems_on_the_page_and_in_a_file(db: None) -> N
     browser = Browser("recorder")
     codes = set()
     good = 0
-    held = []
-    for first in range(0, INTAKES, len(NAMES)):  # of as many people
+    rows = []
+    for first in range(0, INTAKES, len(NAMES)):  # of others alone, as visits above
+        part = map(intake_row, cases[first : first + len(NAMES)])
         with transaction.atomic():
-            rows = map(intake_row, cases[first : first + len(NAMES)])
-            batch = sent(csv_of(*rows, titles=(*PERSON_TITLES, *INTAKE_TITLES)), Kind.PERSONS)
+            batch = sent(csv_of(*part, titles=(*PERSON_TITLES, *INTAKE_TITLES)), Kind.PERSONS)
             with scoped(by):
-                held += [open_row(row, batch) for row in Row.objects.filter(batch=batch).order_by("line")]
+                rows += [open_row(row, batch) for row in Row.objects.filter(batch=batch).order_by("line")]
             transaction.set_rollback(True)
-    for case, row in zip(cases, held, strict=True):
+    for case, row in zip(cases, rows, strict=True):
         codes |= {one.code for one in row.problems}
         good += row.row.status == "good"
         fields = {

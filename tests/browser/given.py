@@ -176,8 +176,11 @@ def a_draft(site: Site, username: str) -> None:
     """A draft of somebody for a person's next visit."""
     with the_owner(site):
         account = User.objects.get(username=username)
-        Draft.objects.create(
-            institution=world.institution(), account=account, case=world.case(), contents={"note": ["未完"]}
+        Draft.objects.get_or_create(
+            institution=world.institution(),
+            account=account,
+            case=world.case(),
+            defaults={"contents": {"note": ["未完"]}},
         )
 
 

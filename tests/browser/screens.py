@@ -107,8 +107,20 @@ def draft_kept(page: Page, scene: Scene) -> None:
 
 def home_with_draft(page: Page, scene: Scene) -> None:
     """The first page of somebody who has a draft."""
-    draft_kept(page, scene)
+    given.a_draft(scene.site, "colleague")
     goto(page, "/")
+
+
+def month_with_draft(page: Page, scene: Scene) -> None:
+    """The month of somebody who has a draft."""
+    given.a_draft(scene.site, "colleague")
+    goto(page, "/selfcheck/114-04")
+
+
+def menu_open(page: Page, scene: Scene) -> None:
+    """The menu, as its link opens it."""
+    goto(page, "/")
+    goto(page, "/#menu")
 
 
 def changed_meanwhile(page: Page, scene: Scene) -> None:
@@ -321,7 +333,7 @@ SCREENS = [
     Screen("home", "desk supervisor", "desk_supervisor", at("/")),
     Screen("home", "analyst", "analyst", at("/")),
     Screen("home", "administrator", "administrator", at("/")),
-    Screen("home", "menu open", "recorder", at("/#menu"), data=(LONG_NAME,)),
+    Screen("home", "menu open", "recorder", menu_open, data=(LONG_NAME,)),
     Screen("switch_institution", "two institutions", "both", at("/institution")),
     Screen("switch_institution", "no institution", "nowhere", at("/institution")),
     Screen("switch_institution", "switched", "both", sent("/institution", "切換")),
@@ -580,7 +592,7 @@ SCREENS = [
     Screen("selfcheck_month", "this month", "supervisor", at("/selfcheck/114-04"), data=(LONG_NAME,)),
     Screen("selfcheck_month", "closed", "recorder", at("/selfcheck/2025-02"), data=(LONG_NAME,)),
     Screen("selfcheck_month", "signed", "supervisor", at("/selfcheck/114-01"), data=(LONG_NAME,)),
-    Screen("selfcheck_month", "with a draft", "colleague", lambda page, scene: (draft_kept(page, scene), goto(page, "/selfcheck/114-04"))[1]),
+    Screen("selfcheck_month", "with a draft", "colleague", month_with_draft),
     Screen("selfcheck_month", "empty", "stranger_supervisor", at("/selfcheck/114-02")),
     Screen("selfcheck_month", "changed since it was signed", "stranger_supervisor", at("/selfcheck/114-03")),
     Screen("selfcheck_month", "not yet", "recorder", at("/selfcheck/114-05"), 404),

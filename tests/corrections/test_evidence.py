@@ -1,6 +1,7 @@
 """Evidence of applications: who attaches, takes out and opens it when; and the same by SQL alone."""
 
 import hashlib
+from copy import deepcopy
 from typing import Any
 from uuid import uuid4
 
@@ -26,6 +27,7 @@ from quitledger.corrections.services import (
 from quitledger.policy.problem import Refused
 
 from .. import world
+from ..conftest import TEMPLATE, Database, Prepare
 from ..portal.conftest import journaled
 from ..sql import acting, one
 from . import files
@@ -230,22 +232,33 @@ def test_the_file_of_one_piece_of_evidence_is_none_of_another(committed, owner):
 # --- By SQL alone ----------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def scene(committed: Any, owner: Any) -> dict[str, Any]:
+def two_with_evidence(database: Database) -> dict[str, Any]:
     """A draft and a sent application of the clinic, each with evidence, and who is who."""
     first, second = draft(), draft("示範乙")
     evidence = attached(first)
     gone = attached(second)
     with step("recorder") as by:
         submit_application(application=second, version=1, by=by)
-    accounts = dict(owner.execute("SELECT username, id FROM accounts_user").fetchall())
+    with database.owner() as owner:
+        accounts = dict(owner.execute("SELECT username, id FROM accounts_user").fetchall())
+        pharmacy = one(
+            owner, "SELECT institution_id FROM institutions_institutiondetails WHERE code = %s", [world.PHARMACY]
+        )
     return {
         "draft": first, "sent": second, "evidence": evidence, "sent evidence": gone, "accounts": accounts,
-        "clinic": first.institution_id,
-        "pharmacy": one(
-            owner, "SELECT institution_id FROM institutions_institutiondetails WHERE code = %s", [world.PHARMACY]
-        ),
+        "clinic": first.institution_id, "pharmacy": pharmacy,
     }  # fmt: skip
+
+
+@pytest.fixture
+def origin(request: pytest.FixtureRequest, prepare: Prepare) -> str:
+    return prepare(two_with_evidence)[0].name if "scene" in request.fixturenames else TEMPLATE
+
+
+@pytest.fixture
+def scene(committed: Any, prepare: Prepare) -> dict[str, Any]:
+    """What two_with_evidence() tells, in a copy."""
+    return deepcopy(prepare(two_with_evidence)[1])
 
 
 INSERT = (

@@ -1,5 +1,6 @@
 """No way around the desk: SQL as the application role, on every PostgreSQL found, against closed months."""
 
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import date
 from typing import Any
@@ -13,6 +14,7 @@ from quitledger.corrections.rules import TRANSITIONS, State
 from quitledger.corrections.services import sign_application
 
 from .. import world
+from ..conftest import TEMPLATE, Database, Prepare
 from ..sql import acting, one
 from .scene import FEBRUARY_15, changing, claimed, decided, late, recorded, sent, step, submitted
 
@@ -20,10 +22,42 @@ pytestmark = pytest.mark.engine
 FEBRUARY_3 = date(2025, 2, 3)
 
 
+def closed_visit(database: Database) -> UUID:
+    return recorded(database, FEBRUARY_3)
+
+
+def sent_application(database: Database) -> Any:
+    return sent(lambda: [late()])
+
+
+def decided_application(database: Database) -> Any:
+    return decided(claimed(lambda: [late()]))
+
+
+BEFORE: dict[str, Callable[[Database], Any]] = {
+    "closed": closed_visit, "waiting": sent_application, "approved": decided_application,
+}  # fmt: skip
+
+
 @pytest.fixture
-def closed(committed: Any) -> UUID:
+def origin(request: pytest.FixtureRequest, prepare: Prepare) -> str:
+    return next((prepare(BEFORE[name])[0].name for name in request.fixturenames if name in BEFORE), TEMPLATE)
+
+
+@pytest.fixture
+def closed(committed: Any, prepare: Prepare) -> UUID:
     """A visit of a month that is closed."""
-    return recorded(committed, FEBRUARY_3)
+    return prepare(closed_visit)[1]
+
+
+@pytest.fixture
+def waiting(committed: Any) -> None:
+    """There is an application that the clinic has sent."""
+
+
+@pytest.fixture
+def approved(committed: Any) -> None:
+    """There is an application that the desk has decided."""
 
 
 def accounts(owner: psycopg.Connection) -> dict[str, int]:
@@ -128,12 +162,6 @@ def test_a_permit_is_used_once_by_the_version_that_it_names(committed: Any, owne
             sql.execute(statement)
 
 
-@pytest.fixture
-def waiting(committed: Any) -> Any:
-    """An application that the clinic has sent."""
-    return sent(lambda: [late()])
-
-
 @pytest.mark.parametrize(
     "statement",
     [
@@ -153,7 +181,7 @@ def waiting(committed: Any) -> Any:
         "UPDATE corrections_serial SET last = 0",
     ],
 )
-def test_what_was_sent_stays_as_it_was_sent(statement: str, waiting: Any, committed: Any, owner: Any) -> None:
+def test_what_was_sent_stays_as_it_was_sent(statement: str, waiting: None, committed: Any, owner: Any) -> None:
     before = owner.execute("SELECT state, reason, version FROM corrections_application").fetchall()
     me = accounts(owner)["recorder"]
     with pytest.raises(psycopg.Error), acting(committed, clinic(), me) as sql:
@@ -177,8 +205,7 @@ def test_nobody_signs_or_decides_in_anothers_name(committed: Any, owner: Any) ->
     ["corrections_application", "corrections_item", "corrections_steptaken", "visits_permit",
      "corrections_application_history", "corrections_item_history"],
 )  # fmt: skip
-def test_another_institution_sees_nothing_of_it(table: str, committed: Any, owner: Any) -> None:
-    decided(claimed(lambda: [late()]))
+def test_another_institution_sees_nothing_of_it(table: str, approved: None, committed: Any, owner: Any) -> None:
     with step("desk_officer"):
         pharmacy = world.institution_id(world.PHARMACY)
     for scope, seen in ((pharmacy, False), (clinic(), True), (0, True)):

@@ -1,7 +1,6 @@
 """The annual tables, computed from records that a reader can count."""
 
 import json
-from collections.abc import Iterator
 from datetime import date, datetime, time
 from pathlib import Path
 from typing import Any
@@ -25,6 +24,7 @@ from quitledger.visits.rules import Counselling, Entry, Line, Medication
 from quitledger.visits.services import record_visits
 
 from .. import world
+from ..conftest import TEMPLATE, Database, Prepare
 from ..ops.commands import assert_told, quitledger
 from ..sql import acting
 from .crowd import serve
@@ -55,15 +55,40 @@ def recorded(name: str, code: str, day: date, medication: str, counselling: str)
     assert outcome.visit, outcome.problems
 
 
-@pytest.fixture
-def given(committed: Any, owner: psycopg.Connection) -> Iterator[psycopg.Connection]:
-    """The services of GIVEN, and one visit that was voided; the owner's cursor, in the agency's scope."""
-    with committed.as_owner(), scoped(world.SYSTEM):
+def a_few(database: Database) -> None:
+    with database.as_owner(), scoped(world.SYSTEM):
         for one in GIVEN:
             recorded(*one)
         recorded("示範戊", PHARMACY, date(2025, 3, 28), "", "示範卯")
+    with database.owner() as owner:
+        owner.execute("SELECT set_config('quitledger.scope', '0', false)")
+        owner.execute("UPDATE visits_visit SET in_force = false, version = 2 WHERE visit_on = '2025-03-28'")
+
+
+def many(database: Database) -> None:
+    march = [date(2025, 3, 3), date(2025, 3, 10), date(2025, 3, 17)]
+    with database.as_owner(), scoped(world.SYSTEM):
+        serve(CLINIC, 13, march, "示範丑", medicated=9, at_once=True)
+        serve(PHARMACY, 9, march[:1], "示範卯", at_once=True)
+        serve(HOSPITAL, 4, [date(2025, 2, 3), date(2025, 2, 10)], "示範辰", at_once=True)
+
+
+def many_and_a_few(database: Database) -> None:
+    many(database)
+    a_few(database)
+
+
+@pytest.fixture
+def origin(request: pytest.FixtureRequest, prepare: Prepare) -> str:
+    served = {("crowd",): many, ("given",): a_few, ("crowd", "given"): many_and_a_few}
+    asked = tuple(name for name in ("crowd", "given") if name in request.fixturenames)
+    return prepare(served[asked])[0].name if asked else TEMPLATE
+
+
+@pytest.fixture
+def given(owner: psycopg.Connection) -> psycopg.Connection:
+    """The services of GIVEN, and one visit that was voided; the owner's cursor, in the agency's scope."""
     owner.execute("SELECT set_config('quitledger.scope', '0', false)")
-    owner.execute("UPDATE visits_visit SET in_force = false, version = 2 WHERE visit_on = '2025-03-28'")
     return owner
 
 
@@ -158,13 +183,8 @@ MARCH = Period.year(2025, date(2025, 3, 31))  # the months of this world that ar
 
 
 @pytest.fixture
-def crowd(committed: Any, owner: psycopg.Connection) -> psycopg.Connection:
+def crowd(owner: psycopg.Connection) -> psycopg.Connection:
     """Counselling of thirteen people thrice at the clinic, nine of them with medication; of nine at the pharmacy; of four at the hospital twice."""
-    march = [date(2025, 3, 3), date(2025, 3, 10), date(2025, 3, 17)]
-    with committed.as_owner(), scoped(world.SYSTEM):
-        serve(CLINIC, 13, march, "示範丑", medicated=9, at_once=True)
-        serve(PHARMACY, 9, march[:1], "示範卯", at_once=True)
-        serve(HOSPITAL, 4, [date(2025, 2, 3), date(2025, 2, 10)], "示範辰", at_once=True)
     owner.execute("SELECT set_config('quitledger.scope', '0', false)")
     return owner
 

@@ -14,9 +14,9 @@ from quitledger.statistics.measures import Basis, Cell, Measured, Period
 from quitledger.statistics.rows import Behind, contracts, count_contracts, count_services, services
 
 from .. import world
-from .test_annual import MARCH, YEAR, crowd, given
+from .test_annual import MARCH, YEAR, crowd, given, origin
 
-__all__ = ["crowd", "given"]
+__all__ = ["crowd", "given", "origin"]
 
 
 def counted(name: str, period: Period, grouping: Grouping, basis: Basis) -> Measured:

@@ -23,6 +23,7 @@ from quitledger.visits.models import Visit
 from quitledger.visits.services import as_entry, change_visit, restore_visit, void_visit
 
 from .. import world
+from ..conftest import TEMPLATE, Database, Prepare
 from ..ops.commands import assert_told, quitledger
 from ..sql import acting, one
 
@@ -166,10 +167,18 @@ def test_every_reason_why_a_visit_cannot_be_kept(
 # --- What was taken over stays --------------------------------------------------------------------------------------
 
 
+def sample_taken_over(database: Database) -> Report:
+    return loaded(database, SAMPLE)
+
+
 @pytest.fixture
-def taken_over(committed: Any, owner: Any, folder: Path) -> Visit:
+def origin(request: pytest.FixtureRequest, prepare: Prepare) -> str:
+    return prepare(sample_taken_over)[0].name if "taken_over" in request.fixturenames else TEMPLATE
+
+
+@pytest.fixture
+def taken_over(committed: Any, owner: Any) -> Visit:
     """A visit of this year that was taken over, of the clinic's own person."""
-    loaded(committed, folder)
     owner.execute("SELECT set_config('quitledger.scope', '0', false)")
     with scoped(world.SYSTEM):
         return Visit.objects.select_related("case__person").get(uid=visit_uid(CODE, "V-2"))
