@@ -254,10 +254,10 @@ def test_a_host_that_is_not_ours_is_told(data):
     assert_told(quitledger("run", "--host", "192.0.2.1", "--port", "8123", **environment(data)), "192.0.2.1")
 
 
-def test_a_demo_database_is_served_on_this_machine_only_unless_told_to(empty_database, tmp_path):
-    urls = empty_database()
-    here = environment(tmp_path) | {"DATABASE_URL": urls.app_url, "DATABASE_OWNER_URL": urls.owner_url}
-    assert quitledger("db", "migrate", "--purpose", "demo", **here).returncode == 0
+def test_a_demo_database_is_served_on_this_machine_only_unless_told_to(committed, keep_purpose, tmp_path):
+    keep_purpose(committed.cluster, committed.name, "demo")
+    shutil.copy(os.environ["QUITLEDGER_KEYS_FILE"], tmp_path / "keys.json")
+    here = environment(tmp_path) | {"DATABASE_URL": committed.app_url, "DATABASE_OWNER_URL": committed.owner_url}
     assert_told(quitledger("run", "--host", "0.0.0.0", **here), "--public-demo")
 
 
