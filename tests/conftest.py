@@ -1,8 +1,9 @@
 """One PostgreSQL for the whole run, one template database with a small made-up world, a copy of it for each worker.
 
 Fixtures: `db` (a transaction that is rolled back), `committed` (a copy of the database of the test's own), `owner` (a
-psycopg connection as the owner), `as_actor` (a transaction in somebody's scope). Tests marked `engine` run on every
-PostgreSQL found, all others on the first.
+psycopg connection as the owner), `as_actor` (a transaction in somebody's scope). Where many tests begin with the same
+records, `prepare` makes them once and `origin` lets `committed` copy them. Tests marked `engine` run on every PostgreSQL
+found, all others on the first.
 """
 
 import os

@@ -1,6 +1,6 @@
 """Every version of every followed row is kept, by the database, whoever writes and however."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 from uuid import uuid4
 
@@ -14,6 +14,7 @@ from quitledger.visits import rules
 from quitledger.visits.services import record_visits
 
 from .. import world
+from ..conftest import Database
 from ..sql import acting, insert_service, keys, one, open_month, record, set_scope
 
 pytestmark = pytest.mark.engine
@@ -67,10 +68,11 @@ INSERT INTO visits_permit (uid, application, person_id, institution_id, visit, k
 """
 
 
-@pytest.fixture
-def lived_in(db: Any) -> Iterator[psycopg.Connection]:
+@pytest.fixture(scope="module")
+def living(another: Callable[[], Database]) -> Iterator[psycopg.Connection]:
     """The owner in a world in which every followed table has rows: one transaction, rolled back."""
-    with psycopg.connect(db.owner_url) as owner:
+    database = another()
+    with psycopg.connect(database.owner_url) as owner:
         at = keys(owner)
         set_scope(owner, 0, at.account)
         record(owner, at, world.TODAY, "medication", "counselling")
@@ -94,6 +96,14 @@ def lived_in(db: Any) -> Iterator[psycopg.Connection]:
         owner.execute("SET CONSTRAINTS ALL DEFERRED")
         yield owner
         owner.rollback()
+    database.drop()
+
+
+@pytest.fixture
+def lived_in(living: psycopg.Connection) -> Iterator[psycopg.Connection]:
+    """That world for one test: what it does is undone."""
+    with living.transaction(force_rollback=True):
+        yield living
 
 
 def columns(connection: psycopg.Connection, table: str) -> dict[str, str]:

@@ -124,7 +124,7 @@ def test_a_screen_can_be_read_and_used_by_everybody(screen: Screen, scene, seen_
             if screen in FIRST_STATES or method != "GET":
                 page.reload()
             else:
-                in_place(page)
+                assert in_place(page) == status
             assert page.evaluate("document.documentElement.lang") == "en"
             assert not chinese_words(page, data=screen.data)
             for size in (NARROW, WIDE):  # as it is already, first

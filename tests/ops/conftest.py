@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from quitledger.ops.postgres import Cluster, DatabaseUrls, Engine, found_engines
@@ -42,3 +43,15 @@ def empty_database(template: Cluster) -> Iterator[Callable[[], DatabaseUrls]]:
     yield make
     for name in names:
         template.drop_database(name)
+
+
+@pytest.fixture
+def keep_purpose() -> Callable[[Cluster, str, str], None]:
+    """`keep_purpose(cluster, database, purpose)`: as if its first migration, which takes seconds, had been told that purpose."""
+
+    def keep(cluster: Cluster, database: str, purpose: str) -> None:
+        with psycopg.connect(cluster.ensure_running().url(database)) as superuser:
+            superuser.execute("SET session_replication_role = replica")  # it is kept for ever, but for us
+            superuser.execute("UPDATE audit_database SET purpose = %s", [purpose])
+
+    return keep

@@ -110,7 +110,9 @@ def test_the_first_migration_makes_the_keys_and_a_later_one_does_not(empty_datab
     empty = empty_database()
     here = {"DATABASE_URL": empty.app_url, "DATABASE_OWNER_URL": empty.owner_url, "QUITLEDGER_DATA": str(tmp_path),
             "QUITLEDGER_KEYS_FILE": ""}  # fmt: skip
-    assert "keys.json" in quitledger("db", "migrate", **here).stdout
+    first = quitledger("db", "migrate", **here).stdout
+    assert "keys.json" in first
+    assert "purpose: production" in first, "where nothing else is said"
     (tmp_path / "keys.json").unlink()
     assert "keys.json" not in quitledger("db", "migrate", **here).stdout
     assert not (tmp_path / "keys.json").exists(), "keys that went missing are never replaced"

@@ -76,6 +76,9 @@ def run(kept: Kept, request: pytest.FixtureRequest) -> Run:
     return site
 
 
+# Those that leave the site running come one after the other: each start takes seconds.
+
+
 def test_one_process_starts_everything_and_leaves_nothing_behind(new_run):
     run = new_run
     assert f"http://localhost:{run.port}/" in run.said()
@@ -96,6 +99,35 @@ def test_the_static_files_are_served_with_names_that_change_with_their_contents(
     answer = connection.getresponse()
     assert answer.status == 200
     assert answer.read() == names[0].read_bytes()
+
+
+def test_the_children_know_the_application_role_alone(run):
+    web = Path(f"/proc/{run.children()['web']}/environ")
+    if web.exists():  # Linux
+        assert b"quitledger_app" in web.read_bytes()
+        assert b"DATABASE_OWNER_URL" not in web.read_bytes()
+
+
+def test_the_worker_does_its_jobs_as_the_application_role(run):
+    with psycopg.connect(Cluster(run.data).ensure_database().app_url, autocommit=True) as connection:
+        connection.execute(
+            "INSERT INTO accounts_session (session_key, session_data, expire_date) VALUES ('ended', '', '2020-01-01'), ('lasting', '', '2099-01-01')"
+        )
+        connection.execute(
+            "INSERT INTO procrastinate_jobs (queue_name, task_name, args)"
+            """ VALUES ('default', 'quitledger:clear_expired', '{"timestamp": 0}')"""
+        )
+
+        def sessions() -> list[tuple[str]]:
+            return connection.execute("SELECT session_key FROM accounts_session").fetchall()
+
+        eventually(lambda: sessions() == [("lasting",)], run.said)
+
+
+def test_a_second_one_in_the_same_folder_is_told_where_the_first_one_is(run):
+    outcome = quitledger("run", **environment(run.data))
+    assert_told(outcome, f"http://localhost:{run.port}/")
+    assert run.answers()
 
 
 @pytest.mark.parametrize("which", ["web", "web-worker", "worker", "keep"])
@@ -128,12 +160,25 @@ def test_after_run_itself_was_killed_nothing_serves_and_the_next_one_recovers(ru
     assert not Cluster(run.data).status().running, "the database that the killed one had started is stopped, too"
 
 
-def test_the_next_one_waits_for_the_port_that_a_killed_one_still_holds(run):
+def test_the_next_one_waits_for_the_port_that_a_killed_one_still_holds(run, kept):
     run.process.kill()
     run.process.wait()
-    again = Run(run.data, run.port)
+    kept.site = again = Run(run.data, run.port)
     eventually(again.serves, again.said)
-    assert again.stop() == 0
+
+
+def test_the_last_checkpoint_covers_everything_that_was_written(run):
+    data = run.data
+    with psycopg.connect(Cluster(data).ensure_database().app_url) as connection:
+        connection.execute("SELECT set_config('quitledger.scope', '0', true)")
+        connection.execute("INSERT INTO audit_journal (action) VALUES ('test.read')")
+    assert run.stop() == 0
+    outcome = quitledger("audit", "verify", "--json", **environment(data))
+    assert outcome.returncode == 0, outcome
+    report = json.loads(outcome.stdout)
+    assert report["rows"] > 0
+    assert report["not_covered"] == {}
+    Cluster(data).stop()
 
 
 def test_a_run_whose_database_is_killed_while_it_sets_up_tries_again(data):
@@ -184,49 +229,6 @@ def test_a_database_that_ran_before_is_left_running(data):
     Cluster(data).stop()
 
 
-def test_the_children_know_the_application_role_alone(run):
-    web = Path(f"/proc/{run.children()['web']}/environ")
-    if web.exists():  # Linux
-        assert b"quitledger_app" in web.read_bytes()
-        assert b"DATABASE_OWNER_URL" not in web.read_bytes()
-
-
-def test_the_last_checkpoint_covers_everything_that_was_written(run):
-    data = run.data
-    with psycopg.connect(Cluster(data).ensure_database().app_url) as connection:
-        connection.execute("SELECT set_config('quitledger.scope', '0', true)")
-        connection.execute("INSERT INTO audit_journal (action) VALUES ('test.read')")
-    run.stop()
-    outcome = quitledger("audit", "verify", "--json", **environment(data))
-    assert outcome.returncode == 0, outcome
-    report = json.loads(outcome.stdout)
-    assert report["rows"] > 0
-    assert report["not_covered"] == {}
-    Cluster(data).stop()
-
-
-def test_the_worker_does_its_jobs_as_the_application_role(run):
-    with psycopg.connect(Cluster(run.data).ensure_database().app_url, autocommit=True) as connection:
-        connection.execute(
-            "INSERT INTO accounts_session (session_key, session_data, expire_date) VALUES ('ended', '', '2020-01-01'), ('lasting', '', '2099-01-01')"
-        )
-        connection.execute(
-            "INSERT INTO procrastinate_jobs (queue_name, task_name, args)"
-            """ VALUES ('default', 'quitledger:clear_expired', '{"timestamp": 0}')"""
-        )
-
-        def sessions() -> list[tuple[str]]:
-            return connection.execute("SELECT session_key FROM accounts_session").fetchall()
-
-        eventually(lambda: sessions() == [("lasting",)], run.said)
-
-
-def test_a_second_one_in_the_same_folder_is_told_where_the_first_one_is(run):
-    outcome = quitledger("run", **environment(run.data))
-    assert_told(outcome, f"http://localhost:{run.port}/")
-    assert run.answers()
-
-
 def test_a_port_that_is_taken_is_not_shared(data):
     with socket.socket() as other:
         # As the web server listens: without our asking first, both would.
@@ -252,10 +254,10 @@ def test_a_host_that_is_not_ours_is_told(data):
     assert_told(quitledger("run", "--host", "192.0.2.1", "--port", "8123", **environment(data)), "192.0.2.1")
 
 
-def test_a_demo_database_is_served_on_this_machine_only_unless_told_to(empty_database, tmp_path):
-    urls = empty_database()
-    here = environment(tmp_path) | {"DATABASE_URL": urls.app_url, "DATABASE_OWNER_URL": urls.owner_url}
-    assert quitledger("db", "migrate", "--purpose", "demo", **here).returncode == 0
+def test_a_demo_database_is_served_on_this_machine_only_unless_told_to(committed, keep_purpose, tmp_path):
+    keep_purpose(committed.cluster, committed.name, "demo")
+    shutil.copy(os.environ["QUITLEDGER_KEYS_FILE"], tmp_path / "keys.json")
+    here = environment(tmp_path) | {"DATABASE_URL": committed.app_url, "DATABASE_OWNER_URL": committed.owner_url}
     assert_told(quitledger("run", "--host", "0.0.0.0", **here), "--public-demo")
 
 

@@ -79,7 +79,7 @@ def blank(empty_database: Callable[[], DatabaseUrls]) -> DatabaseUrls:
     """A migrated database that holds nothing."""
     made = empty_database()
     addresses = {"DATABASE_URL": made.app_url, "DATABASE_OWNER_URL": made.owner_url}
-    assert quitledger("db", "migrate", "--purpose", "test", **addresses).returncode == 0
+    assert quitledger("db", "migrate", "--purpose", "demo", **addresses).returncode == 0
     return made
 
 
@@ -400,12 +400,10 @@ def test_several_years_have_people_who_come_back_and_contracts_for_every_visit(t
     assert_courses_are_those_computed_anew(to_fill)
 
 
-def test_a_production_database_is_refused(empty_database):
-    made = empty_database()
-    addresses = {"DATABASE_URL": made.app_url, "DATABASE_OWNER_URL": made.owner_url}
-    assert quitledger("db", "migrate", **addresses).returncode == 0
-    assert_told(synthesize(made), "production")
-    with psycopg.connect(made.owner_url) as connection:
+def test_a_production_database_is_refused(template, to_fill, keep_purpose):
+    keep_purpose(template, to_fill.owner_url.rpartition("/")[2], "production")
+    assert_told(synthesize(to_fill), "production")
+    with psycopg.connect(to_fill.owner_url) as connection:
         assert connection.execute("SELECT count(*) FROM institutions_institution").fetchone() == (0,)
 
 

@@ -1,14 +1,15 @@
 """Spacing and the one visit a day, as the database holds them against whoever writes SQL."""
 
+from collections.abc import Iterator
 from datetime import date, timedelta
-from typing import Any
 
 import psycopg
 import pytest
 from psycopg import errors
 
 from .. import world
-from ..sql import insert_service, insert_visit, keys, open_month, record, set_scope
+from ..conftest import Database
+from ..sql import Keys, insert_service, insert_visit, keys, open_month, record, set_scope
 
 pytestmark = pytest.mark.engine
 
@@ -16,21 +17,20 @@ FIRST = date(2025, 3, 15)
 SPACING = 5  # days, of the rows that tests.sql writes
 
 
+@pytest.fixture(scope="module")
+def at(shared: Database) -> Keys:
+    """The keys of 示範甲 at the clinic."""
+    with shared.owner() as owner:
+        return keys(owner)
+
+
 @pytest.fixture(params=["application", "owner"])
-def writer(request: pytest.FixtureRequest, db: Any) -> Any:
+def writer(request: pytest.FixtureRequest, shared: Database, at: Keys) -> Iterator[psycopg.Connection]:
     """A connection in the clinic's scope as either role, rolled back at the end."""
-    with db.app() if request.param == "application" else psycopg.connect(db.owner_url) as connection:
-        with db.owner() as owner:
-            set_scope(connection, keys(owner).institution, keys(owner).account)
+    with shared.app() if request.param == "application" else psycopg.connect(shared.owner_url) as connection:
+        set_scope(connection, at.institution, at.account)
         yield connection
         connection.rollback()
-
-
-@pytest.fixture
-def at(db: Any) -> Any:
-    """The keys of 示範甲 at the clinic."""
-    with db.owner() as owner:
-        return keys(owner)
 
 
 @pytest.mark.parametrize("kind", ["medication", "counselling"])
