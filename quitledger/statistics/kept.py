@@ -15,7 +15,7 @@ from django.db import connection
 
 Row = tuple[Any, ...]
 Count = Callable[[str, Mapping[str, Any]], Sequence[Row]]
-AT_MOST = 200  # answers: of a period a few hundred rows, of a month up to half a megabyte
+AT_MOST = 100  # answers: of a period a few hundred rows, of a month up to three megabytes (by institution)
 
 
 def fetched(statement: str, values: Mapping[str, Any]) -> list[Row]:

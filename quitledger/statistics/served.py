@@ -5,12 +5,14 @@ that month alone is counted anew. Whoever was helped in several months or groups
 database, and nothing else of him, is kept in memory. It does not leave this file.
 """
 
-from array import array
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any
+
+from pyroaring import BitMap64
 
 from quitledger.visits.rules import COUNSELLING, MEDICATION
 
@@ -27,6 +29,14 @@ Month = Mapping[str, date]  # its first and its last day, as far as they are ask
 Columns = dict[str, list[Any]]
 
 
+@dataclass(frozen=True)
+class Served:
+    """How many services, and whom they helped: keys of persons."""
+
+    services: int
+    people: BitMap64
+
+
 def relations(place: str) -> str:
     """The relations as a statement begins with them; `place`: the type of what is grouped by."""
     return "WITH " + ", ".join(_relation(name, place) for name in RELATIONS)
@@ -40,21 +50,17 @@ def _relation(name: str, place: str) -> str:
 
 def tally(kept: Kept, months: Sequence[Month], group: str) -> Columns:
     """The columns of `tally`: of each group (an expression of measures.GROUPS), and (whole: 1) in all."""
-    statement = SERVED.format(group=group)
-    groups: dict[Any, dict[str, list[array[int]]]] = defaultdict(lambda: {MEDICATION: [], COUNSELLING: []})
-    for rows in kept.rows(statement, months, _served):
-        for place, kind, people in rows:
-            groups[place][kind].append(people)
-    services, everybody = {MEDICATION: 0, COUNSELLING: 0}, {MEDICATION: set[int](), COUNSELLING: set[int]()}
-    lines = []
+    groups: dict[Any, dict[str, list[Served]]] = defaultdict(lambda: {MEDICATION: [], COUNSELLING: []})
+    for rows in kept.rows(SERVED.format(group=group), months, _served):
+        for place, kind, *served in rows:
+            groups[place][kind].append(Served(*served))
+    lines, everybody = [], []
     for place, given in groups.items():
-        counts = {kind: sum(map(len, helped)) for kind, helped in given.items()}
-        people = {kind: set[int]().union(*helped) for kind, helped in given.items()}
-        lines.append((place, 0, *_numbers(counts, people)))
-        for kind in services:
-            services[kind] += counts[kind]
-            everybody[kind] |= people[kind]
-    lines.append((None, 1, *_numbers(services, everybody)))
+        of_group = {kind: _together(served) for kind, served in given.items()}
+        lines.append((place, 0, *_numbers(of_group)))
+        everybody.append(of_group)
+    whole = {kind: _together([of_group[kind] for of_group in everybody]) for kind in (MEDICATION, COUNSELLING)}
+    lines.append((None, 1, *_numbers(whole)))
     return _columns("tally", lines)
 
 
@@ -64,14 +70,18 @@ def worked(kept: Kept, months: Sequence[Month]) -> Columns:
 
 
 def _served(statement: str, month: Month) -> list[Row]:
-    """The rows of SERVED, the people of each as small as they get."""
-    return [(*row, array("q", people or ())) for *row, people in fetched(statement, month)]
+    return [(*row, services, BitMap64(people or ())) for *row, services, people in fetched(statement, month)]
 
 
-def _numbers(services: Mapping[str, int], people: Mapping[str, set[int]]) -> tuple[int, ...]:
-    medicated, counselled = people[MEDICATION], people[COUNSELLING]
+def _together(parts: Sequence[Served]) -> Served:
+    return Served(sum(part.services for part in parts), BitMap64().union(*(part.people for part in parts)))
+
+
+def _numbers(served: Mapping[str, Served]) -> tuple[int, ...]:
+    medication, counselling = served[MEDICATION], served[COUNSELLING]
     return (
-        services[MEDICATION], len(medicated), services[COUNSELLING], len(counselled), len(medicated | counselled)
+        medication.services, len(medication.people), counselling.services, len(counselling.people),
+        len(medication.people | counselling.people),
     )  # fmt: skip
 
 
