@@ -107,7 +107,7 @@ def given(name: str, browser: Browser) -> tuple[str, dict[str, Any]]:
 
 def token_of(browser: Browser) -> str:
     """The token of the pages that a browser sees now."""
-    browser.get("/policies")
+    browser.get("/policies/visit_spacing_days")
     return str(browser.cookies["csrftoken"].value)
 
 
