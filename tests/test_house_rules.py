@@ -6,6 +6,7 @@ import inspect
 import re
 from collections.abc import Iterator
 from datetime import time
+from functools import cache
 from pathlib import Path
 from uuid import uuid4
 
@@ -80,11 +81,13 @@ def test_rules_hold_no_number_of_the_programme(path):
 # --- Writers ---------------------------------------------------------------------------------------------------------
 
 
+@cache
 def functions_of(path: Path) -> list[ast.FunctionDef]:
     """The functions and methods of a module."""
     return [node for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(node, ast.FunctionDef)]
 
 
+@cache
 def called(node: ast.AST) -> set[str]:
     """The names of what is called in a piece of code: `f` of f(…), `save` of x.save(…), `journal.record`."""
     names = set()
@@ -102,6 +105,7 @@ WRITES = {"create", "get_or_create", "update_or_create", "bulk_create", "bulk_up
 NOT_ON_ANYBODYS_BEHALF = {"fill_calendar", "accept_code"}
 
 
+@cache
 def functions_of_room(path: Path) -> dict[str, ast.FunctionDef]:
     """The functions of all modules of a module's room, by name."""
     return {function.name: function for module in path.parent.glob("*.py") for function in functions_of(module)}

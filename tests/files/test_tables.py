@@ -73,7 +73,6 @@ FAULTS = {
     "a workbook whose part is longer than it says": (files.lying(), "file-unreadable"),
     "a quote that never ends": ('病歷號,就醫日期\r\n"T-0001,1\r\n'.encode(), "file-line-unreadable"),
     "UTF-16 that does not say so": ("病歷號,就醫日期\r\n".encode("utf-16-le"), "file-encoding-unknown"),
-    "a bomb": (files.bomb(), "file-too-much"),
     "two cells far apart": (files.far_apart(), "file-too-much"),
     "a thousand parts": (files.zipped({"content.xml": b"", **{f"{n}": b"" for n in range(1_001)}}), "file-too-much"),
     "too many rows": (files.csv_of(*[ROW] * 101, titles=TITLES), "file-too-many-rows"),
@@ -84,6 +83,10 @@ FAULTS = {
 def test_a_file_that_cannot_be_read_is_refused_in_words(fault):
     content, code = FAULTS[fault]
     assert refusal_of(content) == code
+
+
+def test_a_bomb_is_refused_in_words():  # of its own: making it takes seconds
+    assert refusal_of(files.bomb()) == "file-too-much"
 
 
 def test_a_sheet_that_repeats_an_empty_row_a_million_times_is_read():
