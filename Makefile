@@ -16,7 +16,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 # Django wants a database named even where it is not asked.
 NO_DATABASE := DATABASE_URL=postgresql://nobody@127.0.0.1:1/none QUITLEDGER_SECRET_KEY=none DJANGO_SETTINGS_MODULE=quitledger.settings
 
-.PHONY: help setup demo nation nation-check test check audit torture bench lock messages
+.PHONY: help setup demo nation test check audit torture bench lock messages
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -52,9 +52,6 @@ check: $(VENV)/.installed-dev  ## lint, types, layering, templates, lock files, 
 
 torture: $(VENV)/.installed-dev  ## kill -9 of every part of a site under write load, 200 times (KILLS=20 SEED=7 sets how often, and whom); 1,000 applications by 50 users at once
 	@KILLS=$(or $(KILLS),200) SEED=$(SEED) APPLICATIONS=20 $(BIN)/python -m pytest -q -s tests/storm tests/corrections/test_at_once.py
-
-nation-check: $(VENV)/.installed-dev  ## load the whole nation once and compare its tables with those printed, digit by digit
-	@$(BIN)/python -m pytest -q -m nation tests/ops/test_nation.py
 
 audit: $(VENV)/.installed-dev  ## are the locked parts known to have holes? make audit ADVISORIES=folder needs no network
 	@PATH="$(BIN):$$PATH" $(BIN)/python .ci/known_holes.py $(ADVISORIES)

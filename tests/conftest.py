@@ -110,7 +110,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 # What takes longest, longest first: begun last, each would leave the other workers idle at the end. The second has clusters
 # of its own, so that one worker alone waits for the template to be made.
 LONG = (
-    "browser/test_every_screen.py", "ops/test_server.py", "ops/test_synthesis.py", "portal/test_url_walk.py", "browser/test_journey.py",
+    "browser/test_every_screen.py", "ops/test_server.py", "ops/test_nation.py", "ops/test_synthesis.py", "portal/test_url_walk.py", "browser/test_journey.py",
     "ops/test_postgres.py", "storm/test_storm.py", "ops/test_replica.py", "ops/test_backup.py", "ops/test_commands.py",
     "browser/test_signing_in.py", "browser/test_corrections.py", "ops/test_demo_data.py", "portal/test_nasty_forms.py",
     "browser/test_people.py", "ops/test_audit_command.py", "portal/test_url_walk_by_sql.py", "browser/test_maintain.py",

@@ -1,7 +1,7 @@
 """The nation at full size, written record by record and counted by the engine: the printed tables, digit by digit.
 
-Two to four minutes for one load, so that only `make nation-check` runs it. What every run asks instead: the same nation's plan at
-full size, counted digit by digit (test_synthesis_plan.py), and the same load and engine at a hundredth (test_synthesis.py).
+It takes two minutes. What is asked of the same nation without loading all of it: its plan at full size (test_synthesis_plan.py),
+and load and engine at a hundredth (test_synthesis.py).
 """
 
 import json
@@ -16,7 +16,6 @@ from quitledger.ops.postgres import DatabaseUrls
 
 from .commands import quitledger
 
-pytestmark = pytest.mark.nation
 FILE = Path(__file__).parents[1] / "annual-statistics-113.json"
 PRINTED = json.loads(FILE.read_text(encoding="utf-8"))
 MINUTES = 60
