@@ -537,14 +537,15 @@ def count(plan: YearPlan, registry: Registry) -> Counted:
     people: dict[tuple[str, str], set[int]] = defaultdict(set)
     places: dict[str, set[int]] = defaultdict(set)
     staff: dict[str, set[int]] = defaultdict(set)
+    tiers, staff_of = [place.tier for place in registry.places], [contract.staff for contract in registry.contracts]
     for visit in plan.visits:
-        tier = registry.places[visit.place].tier
+        tier = tiers[visit.place]
         for kind, contract in ((MEDICATION, visit.prescriber), (COUNSELLING, visit.counsellor)):
             if contract != NOBODY:
                 visits[tier, kind] += 1
                 people[tier, kind].add(visit.person)
                 places[tier].add(visit.place)
-                staff[tier].add(registry.contracts[contract].staff)
+                staff[tier].add(staff_of[contract])
     of_kind = {kind: set().union(*(who for (_, of), who in people.items() if of == kind)) for kind in KINDS}
     return Counted(
         visits,
