@@ -40,9 +40,9 @@ class Changes:
     now: str | None
     days: Sequence[date]
 
-    def spare(self, first: date, last: date) -> bool:
-        """True where what was counted of these days is right now."""
-        return self.now is not None and not any(first <= day <= last for day in self.days)
+    def sparing(self, first: date, last: date) -> str | None:
+        """The snapshot of now where what was counted of these days is right in it."""
+        return None if any(first <= day <= last for day in self.days) else self.now
 
 
 class Kept:
@@ -64,9 +64,9 @@ class Kept:
         changes = {state: _changes(*state) for state in {one.state for one in kept if one}}
         found = []
         for key, values, one in zip(asked, periods, kept, strict=True):
-            changed = changes[one.state] if one else None
-            if one and changed and changed.now and changed.spare(values["first"], values["last"]):
-                self._keep(key, Counted(one.rows, (one.state[0], changed.now)))
+            now = changes[one.state].sparing(values["first"], values["last"]) if one else None
+            if one and now:
+                self._keep(key, Counted(one.rows, (one.state[0], now)))
                 found.append(one.rows)
             else:
                 found.append(self._counted(key, statement, values, count))

@@ -239,10 +239,8 @@ def _rows(
     snapshot_moment()  # raises where the months would be of several
     with counting(by):
         whole = f"{relations(_TYPES.get(grouping, 'text'))} {statement}"
-        values = {
-            **parameters(period, basis),
-            "grouping": grouping,
-        }  # which a statement from `tally` alone does not tell
+        # By what is grouped, a statement from `tally` alone does not tell.
+        values = {**parameters(period, basis), "grouping": grouping}
         for name, *row in _kept.rows(whole, [values], count)[0]:
             rows[name].append(tuple(row))
     return rows

@@ -5,29 +5,3 @@ CREATE INDEX visits_service_history_xid ON visits_service_history (history_xid);
 -- Where a count was made: another database, or this one started anew, is another place.
 CREATE FUNCTION statistics_place() RETURNS text LANGUAGE sql STABLE
   RETURN (SELECT oid FROM pg_database WHERE datname = current_database()) || ' ' || pg_postmaster_start_time();
-
--- The snapshot of now where what was counted in `p_snapshot` is right in it: no transaction that is seen now and was not then
--- changed a service of the period, an institution or a contract. Null where one did, where more was seen then than now, and
--- in a transaction that writes itself. Planned each time: few changes are looked for among very many, which a plan for any snapshot does not know.
-CREATE FUNCTION statistics_unchanged(p_place text, p_snapshot pg_snapshot, p_first date, p_last date) RETURNS pg_snapshot
-  LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path = public, pg_temp SET plan_cache_mode = force_custom_plan AS $$
-DECLARE
-  v_now pg_snapshot := pg_current_snapshot();
-  v_from xid8 := pg_snapshot_xmin(p_snapshot);
-BEGIN
-  IF p_place <> statistics_place() OR pg_current_xact_id_if_assigned() IS NOT NULL
-      OR pg_snapshot_xmax(p_snapshot) > pg_snapshot_xmax(v_now)
-      OR EXISTS (SELECT FROM pg_snapshot_xip(v_now) x WHERE pg_visible_in_snapshot(x, p_snapshot))
-      OR EXISTS (SELECT FROM institutions_institutiondetails_history h
-        WHERE h.history_xid >= v_from AND NOT pg_visible_in_snapshot(h.history_xid, p_snapshot))
-      OR EXISTS (SELECT FROM institutions_contract_history h
-        WHERE h.history_xid >= v_from AND NOT pg_visible_in_snapshot(h.history_xid, p_snapshot))
-      OR EXISTS (SELECT FROM institutions_staffcontract_history h
-        WHERE h.history_xid >= v_from AND NOT pg_visible_in_snapshot(h.history_xid, p_snapshot))
-      OR EXISTS (SELECT FROM visits_service_history h
-        WHERE h.history_xid >= v_from AND NOT pg_visible_in_snapshot(h.history_xid, p_snapshot)
-          AND EXISTS (SELECT FROM visits_service_history o WHERE o.id = h.id AND o.visit_on BETWEEN p_first AND p_last)) THEN
-    RETURN NULL;
-  END IF;
-  RETURN v_now;
-END $$;

@@ -1,4 +1,4 @@
-DROP FUNCTION statistics_unchanged(text, pg_snapshot, date, date);
+DROP FUNCTION IF EXISTS statistics_unchanged(text, pg_snapshot, date, date);  -- which 0002 made before it was this one
 
 -- What has changed since something was counted in `p_snapshot`: `now` is the snapshot of now, and `days` those of which a service
 -- was changed, by transactions that are seen now and were not then: what was counted of other days is right in `now`. Null where
