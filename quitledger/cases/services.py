@@ -310,36 +310,39 @@ def register_case(entry: Registration, *, today: date, made_up_allowed: bool, by
 
 
 def register_cases(
-    entries: Sequence[Registration], *, today: date, made_up_allowed: bool, known: KnownCases | None = None, by: Actor
-) -> list[Registered]:
+    entries: Sequence[Registration], *, today: date, made_up_allowed: bool, opened_on: Sequence[date] | None = None,
+    known: KnownCases | None = None, by: Actor,
+) -> list[Registered]:  # fmt: skip
     """Open cases for persons at the actor's institution, the good ones of the list; an outcome for each, in order.
 
     A person is made where the nation did not know him; it looks the same either way. A registration whose uid is there
-    already is answered with that case. `known`: of these entries, where an earlier part of the same list went before.
+    already is answered with that case. `opened_on`: the days on which the cases were opened, where that was not today
+    (demo data). `known`: of these entries, where an earlier part of the same list went before.
     Raises PermissionDenied.
     """
     _require_registering(entries, by)
+    days = opened_on or [today] * len(entries)
     with transaction.atomic():
         facts = known or KnownCases(entries, by)
-        outcomes = [_judged(entry, facts, today, made_up_allowed) for entry in entries]
+        outcomes = [_judged(entry, facts, day, made_up_allowed) for entry, day in zip(entries, days, strict=True)]
         new = [
-            (entry, one)
-            for entry, one in zip(entries, outcomes, strict=True)
+            (entry, one, day)
+            for entry, one, day in zip(entries, outcomes, days, strict=True)
             if not (one.problems or one.repeated or one.is_known)
         ]
         if new:
-            _open_cases(new, today, by)
-        _write_baselines(_told_intakes(entries, outcomes, by))
+            _open_cases(new, by)
+        _write_baselines([_new_baseline(case, intake) for case, intake in _told_intakes(entries, outcomes, by)])
     return outcomes
 
 
 _FEW = 200  # persons whose birth dates are locked one by one
 
 
-def _open_cases(new: Sequence[tuple[Registration, Registered]], today: date, by: Actor) -> None:
-    """Make the persons that are not known, and the cases; journaled together."""
+def _open_cases(new: Sequence[tuple[Registration, Registered, date]], by: Actor) -> None:
+    """Make the persons that are not known, and the cases, each opened on its day; journaled together."""
     asked = []
-    for number, (entry, _outcome) in enumerate(new):
+    for number, (entry, _outcome, _day) in enumerate(new):
         said = entry.identity.compared
         token, key_id = keys().encrypt(said.number, about=b"identity")
         hashes = [one.hex() for one in entry.hashes]
@@ -350,12 +353,12 @@ def _open_cases(new: Sequence[tuple[Registration, Registered]], today: date, by:
         cursor.execute("SELECT n, id, uid FROM cases_find_persons(%s::jsonb, %s)", [json.dumps(asked), len(new) > _FEW])
         persons = {number: (person_id, person_uid) for number, person_id, person_uid in cursor.fetchall()}
     cases, uids, filled = [], [], set()
-    for number, (entry, outcome) in enumerate(new):
+    for number, (entry, outcome, opened_on) in enumerate(new):
         person_id, person_uid = persons[number]
         name, chart_no, phone = entry.called
         outcome.case = Case(
             uid=entry.uid, person_id=person_id, institution_id=by.at_institution(), name=name, chart_no=chart_no,
-            phone=phone, opened_on=today,
+            phone=phone, opened_on=opened_on,
         )  # fmt: skip
         cases.append(outcome.case)
         uids += [entry.uid, person_uid]
@@ -578,27 +581,58 @@ class BaselineEntry:
     insured: bool | None
 
 
-def record_baseline(*, case: Case, entry: BaselineEntry, today: date, by: Actor) -> Baseline:
-    """Record an intake of a case; its score is computed from the answers. The same uid twice is one intake.
+@dataclass
+class Taken:
+    """What became of one intake: the baseline, new or there before by the same uid, or the problems."""
 
-    Raises PermissionDenied, Refused.
+    baseline: Baseline | None = None
+    problems: list[Problem] = field(default_factory=list)
+
+
+def record_baseline(*, case: Case, entry: BaselineEntry, today: date, by: Actor) -> Baseline:
+    """Record an intake of a case; the call of record_baselines with one. Raises PermissionDenied, Refused."""
+    (taken,) = record_baselines([(case, entry)], today=today, by=by)
+    if taken.baseline is None:
+        raise Refused(taken.problems)
+    return taken.baseline
+
+
+def record_baselines(entries: Sequence[tuple[Case, BaselineEntry]], *, today: date, by: Actor) -> list[Taken]:
+    """Record intakes of cases, the good ones of the list; an outcome for each, in order.
+
+    A score is computed from the answers. The same uid twice is one intake. Raises PermissionDenied.
     """
     by.require(Permission.BASELINE_RECORD)
-    _require_living(case.person)
-    known = Baseline.objects.filter(uid=entry.uid, case=case).first()
-    if known is not None:
-        if _records(known, entry):
-            return known
-        what = Sentence("{day} 的收案評估", day=known.taken_on)
-        raise Refused([recorded_otherwise("baseline-recorded-otherwise", what)])
-    problems = _intake_problems(entry, case.person.birth_on, case.person.sex, today)
-    if Baseline.objects.filter(case=case, taken_on=entry.taken_on).exists():
-        problems.append(_baseline_exists(entry.taken_on))
-    if problems:
-        raise Refused(problems)
     with transaction.atomic():
-        (baseline,) = _write_baselines([(case, entry)])
-    return baseline
+        known: dict[tuple[int, UUID | date], Baseline] = {}
+        for one in Baseline.objects.filter(case_id__in=among({case.pk for case, _ in entries}, "bigint")):
+            known[one.case_id, one.uid] = known[one.case_id, one.taken_on] = one
+        outcomes, new = [], []
+        for case, entry in entries:
+            taken = _taken(case, entry, known, today)
+            if taken.baseline is None and not taken.problems:
+                taken.baseline = one = _new_baseline(case, entry)
+                known[case.pk, one.uid] = known[case.pk, one.taken_on] = one
+                new.append(one)
+            outcomes.append(taken)
+        _write_baselines(new)
+    return outcomes
+
+
+def _taken(case: Case, entry: BaselineEntry, known: Mapping[tuple[int, UUID | date], Baseline], today: date) -> Taken:
+    """What becomes of an intake, beside those `known` of its case by uid and by day; nothing at all where it is new."""
+    problems = _not_living(case.person)
+    recorded = known.get((case.pk, entry.uid))
+    if problems:
+        return Taken(problems=problems)
+    if recorded is not None:
+        what = Sentence("{day} 的收案評估", day=recorded.taken_on)
+        says_so = _records(recorded, entry)
+        return Taken(recorded) if says_so else Taken(problems=[recorded_otherwise("baseline-recorded-otherwise", what)])
+    problems = _intake_problems(entry, case.person.birth_on, case.person.sex, today)
+    if (case.pk, entry.taken_on) in known:
+        problems.append(_baseline_exists(entry.taken_on))
+    return Taken(problems=problems)
 
 
 def _intake_problems(entry: BaselineEntry, birth_on: date, sex: str, today: date) -> list[Problem]:
@@ -616,28 +650,28 @@ def _baseline_exists(day: date) -> Problem:
 _INTAKE_VALUES = ("cigarettes_per_day", "co_ppm", "weight_kg", "pregnant", "insured")
 
 
-def _write_baselines(entries: Sequence[tuple[Case, BaselineEntry]]) -> list[Baseline]:
-    """The intakes of cases, journaled together. Inside a transaction."""
-    if not entries:
-        return []
-    new, uids, filled = [], [], set()
-    for case, entry in entries:
-        answers = {item.name: entry.ftnd.get(item.name) or "" for item in rules.FTND_ITEMS}
-        score = rules.ftnd_score(rules.FtndAnswers(**answers), entry.taken_on) if all(answers.values()) else None
-        values = {name: getattr(entry, name) for name in _INTAKE_VALUES}
-        new.append(
-            Baseline(
-                uid=entry.uid, case=case, person_id=case.person_id, institution_id=case.institution_id,
-                taken_on=entry.taken_on, ftnd_score=score, **answers, **values,
-            )
-        )  # fmt: skip
-        uids += [entry.uid, case.uid]
-        told = {"ftnd_score": score, **values}
-        filled |= {name for name, value in told.items() if value is not None and value is not False}
+def _new_baseline(case: Case, entry: BaselineEntry) -> Baseline:
+    answers = {item.name: entry.ftnd.get(item.name) or "" for item in rules.FTND_ITEMS}
+    score = rules.ftnd_score(rules.FtndAnswers(**answers), entry.taken_on) if all(answers.values()) else None
+    return Baseline(
+        uid=entry.uid, case=case, person_id=case.person_id, institution_id=case.institution_id,
+        taken_on=entry.taken_on, ftnd_score=score, **answers, **{name: getattr(entry, name) for name in _INTAKE_VALUES},
+    )  # fmt: skip
+
+
+def _write_baselines(new: Sequence[Baseline]) -> None:
+    """Write intakes, journaled together. Inside a transaction."""
+    if not new:
+        return
     Baseline.objects.bulk_create(new)
-    fields = ["taken_on", *(name for name in ("ftnd_score", *_INTAKE_VALUES) if name in filled)]
-    journal.record(Permission.BASELINE_RECORD, record_type="baseline", uids=uids, version=1, fields=fields)
-    return new
+    said = {name: [getattr(one, name) for one in new] for name in ("ftnd_score", *_INTAKE_VALUES)}
+    filled = [
+        name for name, values in said.items() if any(value is not None and value is not False for value in values)
+    ]
+    uids = [uid for one in new for uid in (one.uid, one.case.uid)]
+    journal.record(
+        Permission.BASELINE_RECORD, record_type="baseline", uids=uids, version=1, fields=["taken_on", *filled]
+    )
 
 
 def _says(recorded: Baseline | BaselineEntry, entry: BaselineEntry) -> bool:

@@ -13,6 +13,7 @@ from uuid import uuid4
 
 from django.contrib.auth.hashers import make_password
 from django.db import connection
+from django.db.models import prefetch_related_objects
 
 from quitledger.accounts.actors import SYSTEM, Actor
 from quitledger.accounts.models import User
@@ -20,12 +21,13 @@ from quitledger.accounts.permissions import Role
 from quitledger.accounts.scope import scoped
 from quitledger.accounts.services import add_account
 from quitledger.audit import journal
-from quitledger.cases.services import record_baseline, register_case
+from quitledger.cases.services import record_baselines, register_cases
 from quitledger.institutions.lists import InstitutionRow
 from quitledger.institutions.membership_services import add_membership
 from quitledger.institutions.models import Institution
 from quitledger.institutions.services import record_institution, record_staff
 from quitledger.policy import TAIPEI
+from quitledger.policy.problem import Problem
 from quitledger.selfcheck.services import record_address
 from quitledger.visits.services import record_medicine, record_visits
 
@@ -132,28 +134,39 @@ def add_memberships(users: dict[str, User], institutions: dict[str, Institution]
 
 def _fill(row: InstitutionRow, residents: list[Someone], teller: Teller, by: Actor, loaded: Loaded) -> None:
     """Register the people of one institution and record what happened to them, day by day."""
-    visits = []
-    for number, someone in enumerate(residents, start=1):
-        story = teller.tell(someone)
-        days = [baseline.taken_on for baseline in story.baselines] + [entry.visit_on for entry, _ in story.visits]
-        case = register_case(
-            someone.registration(row.code, number), today=min(days, default=teller.today), made_up_allowed=True, by=by
-        )
-        for baseline in story.baselines:
-            record_baseline(case=case, entry=baseline, today=teller.today, by=by)
-            loaded.baselines += 1
-        visits += [(entry.visit_on, case, entry, recorded_at) for entry, recorded_at in story.visits]
+    stories = [teller.tell(someone) for someone in residents]
+    opened_on = [
+        min([*(baseline.taken_on for baseline in story.baselines), *(entry.visit_on for entry, _ in story.visits)],
+            default=teller.today)
+        for story in stories
+    ]  # fmt: skip
+    registered = register_cases(
+        [someone.registration(row.code, number) for number, someone in enumerate(residents, start=1)],
+        today=teller.today, made_up_allowed=True, opened_on=opened_on, by=by,
+    )  # fmt: skip
+    _require_none(row, [one.problems for one in registered])
+    told = [(one.case, story) for one, story in zip(registered, stories, strict=True) if one.case]
+    prefetch_related_objects([case for case, _ in told], "person")
+    baselines = [(case, baseline) for case, story in told for baseline in story.baselines]
+    taken = record_baselines(baselines, today=teller.today, by=by)
+    _require_none(row, [one.problems for one in taken])
+    loaded.baselines += len(taken)
+    visits = [(entry.visit_on, case, entry, recorded_at) for case, story in told for entry, recorded_at in story.visits]
     visits.sort(key=lambda visit: visit[0])
     for first in range(0, len(visits), _AT_ONCE):
         part = visits[first : first + _AT_ONCE]
         outcomes = record_visits(
             [(case, entry) for _, case, entry, _ in part], by=by, recorded_at=[recorded_at for *_, recorded_at in part]
         )
-        refused = [(entry.visit_on, outcome.problems) for (_, _, entry, _), outcome in zip(part, outcomes, strict=True)
-                   if outcome.problems]  # fmt: skip
-        if refused:
-            raise RuntimeError(f"{row.code}: {refused[0]}")
+        _require_none(row, [one.problems for one in outcomes])
         loaded.visits += len(part)
+
+
+def _require_none(row: InstitutionRow, problems: list[list[Problem]]) -> None:
+    """Raises RuntimeError where anything that was made up was refused."""
+    refused = [some for some in problems if some]
+    if refused:
+        raise RuntimeError(f"{row.code}: {refused[0]}")
 
 
 def one(query: str) -> Any:
