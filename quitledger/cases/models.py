@@ -224,7 +224,7 @@ class Baseline(models.Model):
     """收案評估: what a person smoked when the case was opened. FHIR QuestionnaireResponse."""
 
     uid = models.UUIDField(unique=True)
-    # One composite foreign key to the case (migrations/0002_find_person.sql) holds all three, as of visits.
+    # One composite foreign key to the case (migrations/records.sql) holds all three, as of visits.
     case = models.ForeignKey(Case, models.PROTECT, related_name="baselines", db_index=False, db_constraint=False)
     person = models.ForeignKey(Person, models.PROTECT, related_name="+", db_index=False, db_constraint=False)
     institution = models.ForeignKey(Institution, models.PROTECT, related_name="+", db_constraint=False)

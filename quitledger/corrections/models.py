@@ -2,7 +2,7 @@
 
 What an item would make of a visit is kept in the words of visits.rules.Entry; what the desk's approval made of it is a
 version of the visit. What holds whatever is written by whom (states, signatures, case numbers) is held by the database
-(migrations/0001_desk.sql).
+(migrations/applications.sql, items.sql).
 """
 
 from django.db import models

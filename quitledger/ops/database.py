@@ -8,6 +8,8 @@ from urllib.parse import unquote, urlsplit
 
 from django.core.management import call_command
 from django.db import connection, connections, transaction
+from django.db.migrations.loader import MigrationLoader
+from django.db.migrations.recorder import MigrationRecorder
 from psycopg import sql
 
 from quitledger.accounts.actors import SYSTEM
@@ -17,6 +19,8 @@ from quitledger.policy import parameter
 from quitledger.settings import database as described_database
 from quitledger.visits.services import fill_calendar
 
+from .faults import Fault
+
 RIGHTS = Path(__file__).with_name("rights.sql")
 CALENDAR_AHEAD = timedelta(days=5 * 365)
 PARTITIONS_AHEAD = 13
@@ -25,8 +29,9 @@ PARTITIONS_AHEAD = 13
 def migrate(*, app_url: str, purpose: str = "production") -> None:
     """Migrate, apply the rights of the application role in `app_url`, fill the calendar, make partitions ahead.
 
-    `purpose` (production, demo, test) is kept by the first migration of an empty database for ever.
+    `purpose` (production, demo, test) is kept by the first migration of an empty database for ever. Raises Fault.
     """
+    refuse_half_way()
     with connection.cursor() as cursor:
         # Better an error that says so than waiting for ever behind somebody's open transaction.
         cursor.execute("SELECT set_config('lock_timeout', '20s', false)")
@@ -34,6 +39,25 @@ def migrate(*, app_url: str, purpose: str = "production") -> None:
     call_command("migrate", verbosity=0, interactive=False)
     apply_rights(unquote(urlsplit(app_url).username or ""))
     maintain()
+
+
+def refuse_half_way() -> None:
+    """Refuse a database that has some of what a migration of ours replaces and not all of it: nothing leads on from there.
+
+    Django says so of some rooms, in its own words, and passes over those that no other room stands on.
+    """
+    applied = MigrationRecorder(connection).applied_migrations()
+    loader = MigrationLoader(connection, load=False)
+    loader.load_disk()
+    for (room, _), migration in loader.disk_migrations.items():
+        replaced = [one in applied for one in migration.replaces]
+        if migration.__module__.startswith("quitledger.") and any(replaced) and not all(replaced):
+            raise Fault(
+                f"這個資料庫停在未發布的兩個版本之間（{room}），無法更新到這個版本，請重新建立；"
+                "內嵌的示範資料庫可用 quitledger demo load --again。",
+                f"This database stands between two versions that were not released ({room}); nothing leads on from there: make it"
+                " anew, an embedded demo database by quitledger demo load --again.",
+            )
 
 
 def apply_rights(app_role: str) -> None:

@@ -215,7 +215,7 @@ CREATE POLICY see ON visits_windowextension FOR SELECT USING (true);
 CREATE POLICY give ON visits_windowextension FOR INSERT
   WITH CHECK (current_scope() = 0 AND decided_by_id = current_account());
 
--- Publications are public; written in one's own name (who may: migrations/0001_publication.sql of statistics).
+-- Publications are public; written in one's own name (who may: migrations/publications.sql of statistics).
 CREATE POLICY see ON statistics_publication FOR SELECT USING (true);
 CREATE POLICY publish ON statistics_publication FOR INSERT WITH CHECK (published_by_id = current_account());
 

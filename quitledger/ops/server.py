@@ -181,6 +181,9 @@ def _require_migrated() -> None:
     from django.db import connection
     from django.db.migrations.executor import MigrationExecutor
 
+    from .database import refuse_half_way
+
+    refuse_half_way()
     executor = MigrationExecutor(connection)
     if executor.migration_plan(executor.loader.graph.leaf_nodes()):
         raise Fault(

@@ -15,7 +15,7 @@ class Run(models.Model):
 
     `code` follows from who planned it, the columns that are emptied, and every person with the day until which the
     records are kept: whoever confirms it confirms these. What was planned never changes, who confirmed neither
-    (migrations/0001_runs.sql).
+    (migrations/runs.sql).
     """
 
     uid = models.UUIDField(unique=True, db_default=RandomUUID(), editable=False)

@@ -1,6 +1,6 @@
 """What was counted, kept in memory for as long as it is right: a year that is over is counted once, and its months again where they changed.
 
-Nothing is kept on time or trust: each question asks the database what has changed since (migrations/0003_changes.sql), and
+Nothing is kept on time or trust: each question asks the database what has changed since (migrations/changes.sql), and
 what that concerns is counted anew.
 """
 

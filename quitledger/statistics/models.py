@@ -20,7 +20,7 @@ class Publication(models.Model):
 
     `content` is what was hashed, so that its SHA-256 (`fingerprint`) can be asked of it at any time by anybody; year, basis,
     number, last_on and data_at stand in it, too, and the database holds that they agree. `data_at`: everything committed
-    before this moment was counted, in one snapshot. Who and when is the database's word (migrations/0001_publication.sql).
+    before this moment was counted, in one snapshot. Who and when is the database's word (migrations/publications.sql).
     """
 
     uid = models.UUIDField(

@@ -1,7 +1,7 @@
 """就醫資料: visits and their services, service months and their closing moments.
 
 visits_visit holds what is in force, one row a visit; every version is kept in visits_visit_history by a trigger.
-The window, the stamp of recorded_at and the closing moments are held by the database (migrations/0002_window.sql).
+The window, the stamp of recorded_at and the closing moments are held by the database (migrations/window.sql, months.sql).
 """
 
 from django.contrib.postgres.constraints import ExclusionConstraint
@@ -114,7 +114,8 @@ class Visit(models.Model):
     """一筆就醫資料: a person at an institution on a day, with one or two services. FHIR Encounter."""
 
     uid = models.UUIDField(unique=True)
-    # One composite foreign key to the case (migrations/0002_window.sql) holds all three; a check each would cost each write.
+    # One composite foreign key to the case holds all three; a check each would cost each write. It and those of the accounts
+    # are in migrations/keys.sql, as all keys are that begin at a visit, a service or a line.
     case = models.ForeignKey(Case, models.PROTECT, related_name="visits", db_constraint=False)
     person = models.ForeignKey(Person, models.PROTECT, related_name="+", db_index=False, db_constraint=False)
     institution = models.ForeignKey(Institution, models.PROTECT, related_name="+", db_index=False, db_constraint=False)
@@ -127,11 +128,15 @@ class Visit(models.Model):
     in_force = models.BooleanField(default=True)
     version = models.PositiveIntegerField(default=1)
     recorded_at = models.DateTimeField("登錄時間", db_default=ProgrammeNow())
-    recorded_by = models.ForeignKey(User, models.PROTECT, null=True, related_name="+", db_index=False)
+    recorded_by = models.ForeignKey(
+        User, models.PROTECT, null=True, related_name="+", db_index=False, db_constraint=False
+    )
     changed_at = models.DateTimeField(db_default=ProgrammeNow())
-    changed_by = models.ForeignKey(User, models.PROTECT, null=True, related_name="+", db_index=False)
+    changed_by = models.ForeignKey(
+        User, models.PROTECT, null=True, related_name="+", db_index=False, db_constraint=False
+    )
     change_reason = models.CharField(max_length=200, blank=True)
-    # What only a permit of the desk brings, stamped by the database (migrations/0010_permits.sql): the permit this
+    # What only a permit of the desk brings, stamped by the database (migrations/permits.sql): the permit this
     # version was written with, the application it came of, and for ever the application that entered the visit late.
     permit = models.UUIDField(null=True, blank=True)
     authority = models.UUIDField(null=True, blank=True)
@@ -156,9 +161,6 @@ class Visit(models.Model):
                 name="visits_visit_one_a_day",
                 fields=["person", "institution", "visit_on"],
                 condition=Q(in_force=True, taken_over=False),
-            ),
-            models.UniqueConstraint(
-                name="visits_visit_key", fields=["id", "person", "institution", "visit_on", "in_force", "taken_over"]
             ),
         ]
         indexes = [
@@ -243,7 +245,7 @@ class Service(models.Model):
     in_force = models.BooleanField(default=True)
     taken_over = models.BooleanField(default=False, db_default=False)
     kind = models.CharField(max_length=12, choices=ServiceKind.choices)
-    staff = models.ForeignKey(StaffMember, models.PROTECT, related_name="+", db_index=False)
+    staff = models.ForeignKey(StaffMember, models.PROTECT, related_name="+", db_index=False, db_constraint=False)
     counselling_mode = models.CharField("衛教方式", max_length=10, choices=CounsellingMode.choices, blank=True)
     spacing_days = models.PositiveSmallIntegerField()
     entry_uid = models.UUIDField()  # the form (or line of a file) that recorded it: sent again, it is known by this
@@ -314,7 +316,13 @@ class MedicationLine(models.Model):
     visit = models.ForeignKey(Visit, models.PROTECT, related_name="+", db_index=False, db_constraint=False)
     institution = models.ForeignKey(Institution, models.PROTECT, related_name="+", db_index=False, db_constraint=False)
     medicine = models.ForeignKey(
-        Medicine, models.PROTECT, to_field="code", db_column="medicine_code", related_name="+", db_index=False
+        Medicine,
+        models.PROTECT,
+        to_field="code",
+        db_column="medicine_code",
+        related_name="+",
+        db_index=False,
+        db_constraint=False,
     )
     supply_weeks = models.PositiveSmallIntegerField("週數")
     supply_days = models.PositiveSmallIntegerField("天數")

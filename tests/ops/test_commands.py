@@ -79,6 +79,33 @@ def test_migrating_what_is_migrated_says_the_purpose_it_keeps(here):
     assert "purpose: test" in outcome.stdout
 
 
+def forget(committed, *names: str, room: str = "%") -> list[str]:
+    """The rooms (or `room`) of which these migrations were applied, of which the database no longer knows."""
+    statement = "DELETE FROM django_migrations WHERE app LIKE %s AND name = ANY (%s) RETURNING app"
+    with committed.owner() as owner:
+        return sorted(app for (app,) in owner.execute(statement, [room, list(names)]))
+
+
+def test_a_database_that_the_replaced_migrations_made_is_up_to_date(here, committed):
+    rooms = forget(committed, "0001_tables")
+    assert len(rooms) == 10
+    outcome = quitledger("db", "migrate", **here)
+    assert outcome.returncode == 0, outcome
+    assert forget(committed, "0001_tables") == rooms, "applied by being known as what it replaces"
+
+
+@pytest.mark.parametrize(
+    ("room", "last"), [("visits", "0018_fewer_indexes"), ("statistics", "0003_changes")], ids=["stood_on", "on_top"]
+)
+@pytest.mark.parametrize("command", ["db migrate", "run", "run without the owner's URL"])
+def test_a_database_that_the_replaced_migrations_left_half_way_is_told(command, room, last, here, committed):
+    assert forget(committed, "0001_tables", last, room=room) == [room, room]
+    words, _, without = command.partition(" without")
+    if without:
+        here["DATABASE_OWNER_URL"] = ""
+    assert_told(quitledger(*words.split(), **here), room, "make it anew", "demo load --again")
+
+
 def test_maintaining_makes_nothing_new_the_second_time(here):
     quitledger("db", "maintain", **here)
     assert "New: 0 months, 0 partitions" in quitledger("db", "maintain", **here).stdout
