@@ -10,6 +10,8 @@ class CreateModels(Operation):
     """Each of `models`, after Django has drawn them all once.
 
     Made one by one it would draw, at each, every model anew that leads to it by keys in either direction: in the end all.
+    Keys and indexes are made here and not, as Django does it, after all other operations: SQL that follows stands on them,
+    and the migration is noted down in its own transaction.
     """
 
     reversible = False
@@ -24,9 +26,11 @@ class CreateModels(Operation):
             model.state_forwards(app_label, state)
 
     def database_forwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
-        """Their tables."""
+        """Their tables, keys and indexes."""
         for model in self.models:
             model.database_forwards(app_label, schema_editor, from_state, to_state)
+        while schema_editor.deferred_sql:
+            schema_editor.execute(schema_editor.deferred_sql.pop(0))
 
     def describe(self) -> str:
         """What `migrate --plan` says."""

@@ -621,10 +621,9 @@ def record_baselines(entries: Sequence[tuple[Case, BaselineEntry]], *, today: da
 
 def _taken(case: Case, entry: BaselineEntry, known: Mapping[tuple[int, UUID | date], Baseline], today: date) -> Taken:
     """What becomes of an intake, beside those `known` of its case by uid and by day; nothing at all where it is new."""
-    problems = _not_living(case.person)
-    recorded = known.get((case.pk, entry.uid))
-    if problems:
+    if problems := _not_living(case.person):
         return Taken(problems=problems)
+    recorded = known.get((case.pk, entry.uid))
     if recorded is not None:
         what = Sentence("{day} 的收案評估", day=recorded.taken_on)
         says_so = _records(recorded, entry)

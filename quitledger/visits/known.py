@@ -1,4 +1,4 @@
-"""What the rules need to know before visits are recorded, read at once (migrations/0008_recording_facts.sql)."""
+"""What the rules need to know before visits are recorded, read at once (migrations/recording.sql)."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence

@@ -162,6 +162,9 @@ class Visit(models.Model):
                 fields=["person", "institution", "visit_on"],
                 condition=Q(in_force=True, taken_over=False),
             ),
+            models.UniqueConstraint(
+                name="visits_visit_key", fields=["id", "person", "institution", "visit_on", "in_force", "taken_over"]
+            ),
         ]
         indexes = [
             models.Index(name="visits_visit_month", fields=["institution", "visit_on"]),

@@ -77,6 +77,10 @@ TABLES = [
                     name="visits_visit_one_a_day", fields=("person", "institution", "visit_on"),
                     condition=Q(in_force=True, taken_over=False),
                 ),
+                models.UniqueConstraint(
+                    name="visits_visit_key",
+                    fields=("id", "person", "institution", "visit_on", "in_force", "taken_over"),
+                ),
             ],
         },
     ),

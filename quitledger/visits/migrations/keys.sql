@@ -9,8 +9,7 @@ ALTER TABLE visits_visit
     REFERENCES accounts_user (id) DEFERRABLE INITIALLY IMMEDIATE,
   -- A case changes its person together with its visits: the key between them waits, as cases_baseline_case does.
   ADD CONSTRAINT visits_visit_case FOREIGN KEY (case_id, person_id, institution_id)
-    REFERENCES cases_case (id, person_id, institution_id) DEFERRABLE INITIALLY IMMEDIATE,
-  ADD CONSTRAINT visits_visit_key UNIQUE (id, person_id, institution_id, visit_on, in_force, taken_over);
+    REFERENCES cases_case (id, person_id, institution_id) DEFERRABLE INITIALLY IMMEDIATE;
 ALTER TABLE visits_service
   ADD CONSTRAINT visits_service_staff_id_4492bb52_fk_institutions_staffmember_id FOREIGN KEY (staff_id)
     REFERENCES institutions_staffmember (id) DEFERRABLE INITIALLY IMMEDIATE,
