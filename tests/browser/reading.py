@@ -8,13 +8,10 @@ from playwright.sync_api import Page, ViewportSize
 
 _CONTRAST = "color-contrast"
 _TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
-# Not the list of all that is right: bringing it here takes as long as finding it.
-_SIZES = ["target-size", "scrollable-region-focusable"]  # rules whose answer depends on sizes and places alone
-_ALL = {
-    "resultTypes": ["violations"], "runOnly": {"type": "tag", "values": _TAGS}, "rules": {_CONTRAST: {"enabled": False}},
+_RULES = {
+    "resultTypes": ["violations"],  # not the list of all that is right: bringing it here takes as long as finding it
+    "runOnly": {"type": "tag", "values": _TAGS}, "rules": {_CONTRAST: {"enabled": False}},
 }  # fmt: skip
-_MARKUP = _ALL | {"rules": {rule: {"enabled": False} for rule in (_CONTRAST, *_SIZES)}}
-_RULES = {"all": _ALL, "markup": _MARKUP, "sizes": {"resultTypes": ["violations"], "runOnly": _SIZES}}
 
 # Words that stay Latin on a Chinese page: names of things that have no other.
 LATIN = {
@@ -138,14 +135,13 @@ _AXE = f"""async ([options, known]) => {{
 _READABLE: set[str] = set()  # kinds of text that axe-core found readable
 
 
-def axe_findings(page: Page, *, rules: str = "all") -> list[str]:
+def axe_findings(page: Page) -> list[str]:
     """What axe-core finds: the rule, the element, what is wrong with it.
 
-    `rules`: all, those for markup, or those for sizes. Contrast is always asked, of which nothing counts but the colours,
-    the size and weight of a text and the grounds that it stands on: as it takes longer than all other rules together, a kind
-    of text that was readable on one page is not looked at again on the next.
+    Of contrast nothing counts but the colours, the size and weight of a text and the grounds that it stands on: as it takes
+    longer than all other rules together, a kind of text that was readable on one page is not looked at again on the next.
     """
-    violations, readable = page.evaluate(_AXE, [_RULES[rules], list(_READABLE)])
+    violations, readable = page.evaluate(_AXE, [_RULES, list(_READABLE)])
     _READABLE.update(readable)
     return [
         f"{rule['id']} {' '.join(map(str, node['target']))}: {node['failureSummary']}"

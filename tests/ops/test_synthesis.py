@@ -13,7 +13,7 @@ from decimal import Decimal
 import click
 import psycopg
 import pytest
-from django.db import DataError, connection, transaction
+from django.db import DataError, IntegrityError, connection, transaction
 from psycopg.rows import dict_row
 
 from quitledger.accounts.actors import SYSTEM
@@ -265,6 +265,18 @@ def assert_courses_are_those_computed_anew(urls: DatabaseUrls) -> None:
     assert "改正 0 人" in again.stdout
 
 
+def foreign_keys(rows: psycopg.Cursor) -> list:
+    return rows.execute(
+        "SELECT conrelid::regclass::text, conname, pg_get_constraintdef(oid), convalidated"
+        " FROM pg_constraint WHERE contype = 'f' ORDER BY 1, 2"
+    ).fetchall()
+
+
+def test_the_keys_that_were_set_aside_are_there_again(rows, committed):
+    with committed.owner() as untouched:
+        assert foreign_keys(rows) == foreign_keys(untouched.cursor())
+
+
 def test_most_visits_are_recorded_promptly_and_few_late(rows):
     late, prompt, count, latest = rows.execute(
         "SELECT count(*) FILTER (WHERE v.recorded_at >= m.closes_at),"
@@ -482,6 +494,23 @@ def test_where_whoever_writes_fails_the_maker_is_ended(part, error, into):
 def test_where_the_database_refuses_the_maker_is_ended(into, monkeypatch):
     monkeypatch.setattr(demo_data, "add_memberships", lambda *_: demo_data.one("SELECT 1 / 0"))
     with pytest.raises(DataError):
+        synthesis.load([2024], seed=1, scale=SCALE)
+
+
+def test_a_row_without_what_it_points_at_is_refused_in_the_end(into, monkeypatch):
+    take = synthesis._take
+
+    def with_one_more(*said):
+        loaded = take(*said)
+        statement = (
+            "INSERT INTO visits_course (person_id, institution_id, kind, course_year, course_no, first_on)"
+            " VALUES (999999999, 1, 'medication', 2024, 1, '2024-01-01')"
+        )
+        connection.connection.execute(statement)
+        return loaded
+
+    monkeypatch.setattr(synthesis, "_take", with_one_more)
+    with pytest.raises(IntegrityError, match="visits_course_person"):
         synthesis.load([2024], seed=1, scale=SCALE)
 
 
