@@ -20,7 +20,7 @@ TO_START, TO_STOP = 30.0, 10.0  # seconds
 
 
 def environment(app_url: str) -> dict[str, str]:
-    """What the real server has in its environment: nothing of the owner's."""
+    """What the real server has in its environment: nothing of the owner's. And quicker passwords."""
     ours = ("QUITLEDGER_", "DATABASE_", "DJANGO_")
     return {name: value for name, value in os.environ.items() if not name.startswith(ours)} | {
         "DATABASE_URL": app_url,
@@ -28,6 +28,7 @@ def environment(app_url: str) -> dict[str, str]:
         "QUITLEDGER_KEYS_FILE": os.environ["QUITLEDGER_KEYS_FILE"],
         "QUITLEDGER_SECRET_KEY": os.environ["QUITLEDGER_SECRET_KEY"],
         "QUITLEDGER_HOSTS": "localhost,127.0.0.1",
+        "DJANGO_SETTINGS_MODULE": "tests.browser.settings",
     }
 
 
@@ -38,8 +39,7 @@ def collected_static(app_url: str) -> Path:
     with conftest.only_one(folder.parent):
         if not (folder / "staticfiles.json").exists():
             command = [sys.executable, "-m", "django", "collectstatic", "--no-input", "--verbosity=0"]
-            settings = {"DJANGO_SETTINGS_MODULE": "quitledger.settings"}
-            subprocess.run(command, check=True, cwd=REPOSITORY, env=environment(app_url) | settings)
+            subprocess.run(command, check=True, cwd=REPOSITORY, env=environment(app_url))
             shutil.copy(AXE_FILE_PATH, folder)
     return folder
 

@@ -10,16 +10,11 @@ from typing import Any
 
 import psycopg
 import pytest
-from django.contrib.auth.hashers import make_password
 from django.db import connections
-from django.test import override_settings
 from django.urls import reverse
 
-from quitledger.accounts.models import User
-from quitledger.accounts.scope import scoped
 from quitledger.portal.permissions import Access
 
-from .. import world
 from ..conftest import Database, connect_django
 from .conftest import Browser
 from .filled_forms import ALWAYS, FORMS
@@ -33,7 +28,6 @@ NOT_SENT = {
     "favicon",
     "healthz",
 }  # take no form, whatever they answer
-QUICK = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
 
 def taking_a_form() -> set[str]:
@@ -75,18 +69,9 @@ class Arena:
 def an_arena(database: Database) -> Iterator[Arena]:
     connect_django(database.app_url)
     arena = Arena(database)
-    with override_settings(PASSWORD_HASHERS=QUICK), scoped(world.SYSTEM):
-        User.objects.update(password=make_password(world.PASSWORD))
     yield arena
     arena.owner.close()
     database.drop()
-
-
-@pytest.fixture(autouse=True)
-def quickly_hashed() -> Iterator[None]:
-    """How slow a password is hashed is not what is asked here."""
-    with override_settings(PASSWORD_HASHERS=QUICK):
-        yield
 
 
 @pytest.fixture(scope="module")

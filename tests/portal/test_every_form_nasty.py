@@ -4,21 +4,17 @@ from collections import Counter
 from typing import Any
 
 import pytest
-from django.contrib.auth.hashers import make_password
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import connection
-from django.test import override_settings
 from django.urls import reverse
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from quitledger.accounts.models import User
 from quitledger.accounts.scope import scoped
 
 from .. import world
 from .conftest import Browser
 from .filled_forms import ALWAYS, FORMS
-from .test_every_form import QUICK
 from .test_nasty_forms import FITTING, nasty, typed
 from .test_url_walk import TABLE
 
@@ -113,32 +109,29 @@ def in_words(answer: Any) -> None:
 def test_whatever_stands_in_a_form_it_is_answered_in_words_and_written_whole_or_not_at_all(
     name: str, browse: Any
 ) -> None:
-    with override_settings(PASSWORD_HASHERS=QUICK):
-        with scoped(world.SYSTEM):
-            User.objects.update(password=make_password(world.PASSWORD))
-        browser = browse(FORMS[name].username, raise_request_exception=False)
-        arguments, fields = FORMS[name].given(browser)
-        url = reverse(name, kwargs=arguments)
+    browser = browse(FORMS[name].username, raise_request_exception=False)
+    arguments, fields = FORMS[name].given(browser)
+    url = reverse(name, kwargs=arguments)
 
-        @few
-        @given(sent=typed(fields or {"x": ""}, "csrfmiddlewaretoken", "next", "kept_for"), as_file=st.booleans())
-        def ask(sent: dict[str, Any], as_file: bool) -> None:
-            with browser.undone():
-                before = rows()
-                if as_file:  # a file where a text is asked for, among others
-                    whole = {
-                        n: str(v).encode(errors="replace").decode() for n, v in sent.items() if not isinstance(v, list)
-                    }
-                    first = next(iter(whole), "x")
-                    whole[first] = SimpleUploadedFile("𠮷\x00.csv", b"\xff\xfe\x00=1+1")  # type: ignore[assignment]
-                    answer = browser.post(url, whole)
-                else:
-                    answer = browser.send(url, sent)
-                in_words(answer)
-                if answer.status_code >= 400:
-                    assert rows() == before
+    @few
+    @given(sent=typed(fields or {"x": ""}, "csrfmiddlewaretoken", "next", "kept_for"), as_file=st.booleans())
+    def ask(sent: dict[str, Any], as_file: bool) -> None:
+        with browser.undone():
+            before = rows()
+            if as_file:  # a file where a text is asked for, among others
+                whole = {
+                    n: str(v).encode(errors="replace").decode() for n, v in sent.items() if not isinstance(v, list)
+                }
+                first = next(iter(whole), "x")
+                whole[first] = SimpleUploadedFile("𠮷\x00.csv", b"\xff\xfe\x00=1+1")  # type: ignore[assignment]
+                answer = browser.post(url, whole)
+            else:
+                answer = browser.send(url, sent)
+            in_words(answer)
+            if answer.status_code >= 400:
+                assert rows() == before
 
-        ask()
+    ask()
 
 
 @pytest.mark.parametrize("name", FILTERS)

@@ -1,7 +1,7 @@
 """Passwords, codes of the app and one-time codes guessed: slowed down by account and by address, whatever else is sent along."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from itertools import count
@@ -10,7 +10,6 @@ from uuid import uuid4
 
 import pytest
 from allauth.mfa.totp.internal import auth as totp
-from django.contrib.auth.hashers import make_password
 from django.db import connections
 from django.test import override_settings
 
@@ -27,17 +26,6 @@ TRIES_OF_AN_ADDRESS = 20  # in a minute
 WRONG = "AAAA-AAAA-AAAA"
 
 serial = count(1)
-
-
-@pytest.fixture(autouse=True)
-def quickly_hashed(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Passwords of the world hashed quickly: how slow a guess is by itself is not what is asked here."""
-    with override_settings(PASSWORD_HASHERS=["django.contrib.auth.hashers.MD5PasswordHasher"]):
-        if {"browse", "db", "committed"} & set(request.fixturenames):
-            request.getfixturevalue("committed" if "committed" in request.fixturenames else "db")
-            with scoped(world.SYSTEM):
-                User.objects.update(password=make_password(world.PASSWORD))
-        yield
 
 
 def given_a_code(username: str = "recorder", days_ago: int = 0) -> str:

@@ -6,7 +6,7 @@ from uuid import uuid4
 
 import pytest
 from django.db import DatabaseError, connection, transaction
-from django.test.utils import CaptureQueriesContext, override_settings
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from quitledger.accounts.permissions import Permission
@@ -19,7 +19,6 @@ from .. import world
 from ..accounts.test_row_level_security import FREE, TABLES
 from .conftest import Browser, visit_fields, visit_page
 from .filled_forms import FORMS
-from .test_every_form import QUICK
 from .test_url_walk import MAY, TABLE, VISIT
 
 WHO = {"recorder": "clinic", "supervisor": "clinic", "desk_officer": "desk", "desk_supervisor": "desk"}
@@ -51,9 +50,8 @@ def statements(browser: Browser, name: str) -> list[str]:
     with browser.undone(), CaptureQueriesContext(connection) as captured:
         browser.get(reverse(name, kwargs=TABLE[name][1]))
         if name in FORMS and FORMS[name].username == browser.username:
-            with override_settings(PASSWORD_HASHERS=QUICK):
-                arguments, fields = FORMS[name].given(browser)
-                browser.send(reverse(name, kwargs=arguments), fields)
+            arguments, fields = FORMS[name].given(browser)
+            browser.send(reverse(name, kwargs=arguments), fields)
     asked = dict.fromkeys(query["sql"] for query in captured.captured_queries)
     return [
         sql
