@@ -1,6 +1,7 @@
-"""Many persons registered at once are what one after the other are."""
+"""Many persons registered, and many intakes recorded, at once are what one after the other are."""
 
-from datetime import date
+from dataclasses import replace
+from datetime import date, timedelta
 from uuid import uuid4
 
 import pytest
@@ -8,8 +9,8 @@ from django.db import connection
 
 from quitledger.accounts.scope import scoped
 from quitledger.cases import services
-from quitledger.cases.models import Case, Person
-from quitledger.cases.services import Registration, register_cases
+from quitledger.cases.models import Baseline, Case, Person
+from quitledger.cases.services import BaselineEntry, Registration, record_baselines, register_cases
 from quitledger.policy.identity import IdentityKind, make_up
 
 from .. import world
@@ -72,3 +73,35 @@ def test_the_same_registration_later_is_that_case(db):
     assert [problem.code for problem in other.problems] == ["case-recorded-otherwise"]
     (known,) = registered([somebody(810)])
     assert known.is_known
+
+
+def test_cases_are_opened_on_the_days_that_are_told(db):
+    by, days = world.actor("recorder"), [date(2025, 1, 2), BORN - timedelta(days=1), date(2025, 3, 4)]
+    with scoped(by):
+        told = [somebody(820 + n) for n in range(3)]
+        answers = register_cases(told, today=world.TODAY, made_up_allowed=True, opened_on=days, by=by)
+    assert [one.case and one.case.opened_on for one in answers] == [days[0], None, days[2]]
+    assert [problem.field for problem in answers[1].problems] == ["birth_on"], "not born yet on that day"
+
+
+def test_each_intake_knows_of_those_before_it(db):
+    by = world.actor("recorder")
+    typed = BaselineEntry(uuid4(), world.TODAY, world.FTND, 20, None, None, pregnant=False, insured=True)
+    with journaled() as entries, scoped(by):
+        case, other = world.case(), world.case("示範丁")
+        answers = record_baselines(
+            [
+                (case, typed), (case, typed), (case, replace(typed, cigarettes_per_day=0)), (case, replace(typed, uid=uuid4())),
+                (other, replace(typed, uid=uuid4(), taken_on=world.TODAY + timedelta(days=1))),
+                (other, replace(typed, uid=uuid4(), cigarettes_per_day=0)),
+            ],
+            today=world.TODAY, by=by,
+        )  # fmt: skip
+        assert Baseline.objects.filter(taken_on=world.TODAY, case__in=[case, other]).count() == 2
+        assert record_baselines([], today=world.TODAY, by=by) == []
+    assert [[problem.code for problem in one.problems] for one in answers][:4] == [
+        [], [], ["baseline-recorded-otherwise"], ["baseline-exists"],
+    ]  # fmt: skip
+    assert [problem.field for problem in answers[4].problems] == ["taken_on"], "tomorrow"
+    assert answers[0].baseline is answers[1].baseline
+    assert [entry.uids for entry in entries] == [[typed.uid, case.uid, answers[5].baseline.uid, other.uid]]
