@@ -71,7 +71,7 @@ def _load(years: Sequence[int], seed: int, scale: Decimal, tell: Callable[[str],
         loaded = _take(steps, users, now.date(), tell)
     tell("最後檢核與資料庫統計 / last checks, statistics for the planner")
     with connection.cursor() as cursor:
-        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")  # a table with checks to come is not altered
         for statement in keys:
             cursor.execute(statement)
         for table in _NUMBERED:
@@ -93,7 +93,8 @@ def _record_medicines(begin: date) -> None:
 def _set_keys_aside() -> list[str]:
     """Drop the foreign keys of the largest tables; the statements that make them again, each asked of all rows at once.
 
-    Row by row they would take a third of the time. Nobody else sees the tables without them: it is one transaction.
+    Row by row they would take a third of the time. Nobody else sees the tables without them: whoever looks waits for the end
+    of the transaction.
     """
     with connection.cursor() as cursor:
         cursor.execute(
